@@ -1,0 +1,104 @@
+/*
+ * flow.h - the record of one TCP flow in the fast path.
+ *
+ * Hot part: two cache lines, all that the common case touches. Cold part: everything that exceptions, loss
+ * recovery, timers and statistics need. Both live in daemon-owned arenas (memfd) by flow id: no pointers, so
+ * that a restarted daemon can adopt them.
+ *
+ * Owner: the core that owns the flow's group. The slow path never touches a record: it sends messages
+ * (fp_sp.h) and reads snapshots (fp_flow_info).
+ * Decision: docs/decisions/0003-flow-record.md. Dissertation table 3.1 (102 bytes there).
+ */
+#ifndef FP_FLOW_H
+#define FP_FLOW_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "tas/atomic.h"
+#include "tas/region.h"
+#include "tas/tuple.h"
+#include "tcp/cold.h"
+
+#define FP_FLOW_NONE 0u /* ids start at 1 */
+#define FP_APP_NONE  0u /* app 0 is the daemon: connections not yet taken by accept() */
+#define FP_SLOT_NONE 0xffffffffu
+
+/* fp_flow.flags */
+#define FP_F_USED      0x0001u
+#define FP_F_TS	       0x0002u /* timestamps agreed */
+#define FP_F_SACK      0x0004u /* SACK agreed */
+#define FP_F_ECN       0x0008u /* ECN agreed */
+#define FP_F_RX_FIN    0x0010u /* peer's FIN received in order (takes position rx_nxt - 1) */
+#define FP_F_TX_SHUT   0x0020u /* the program shut down sending: FIN takes position tx_head */
+#define FP_F_TX_FINACK 0x0040u /* our FIN is acknowledged */
+#define FP_F_RX_CLOSED 0x0080u /* the program closed: new data is answered with RST */
+#define FP_F_NODELAY   0x0100u
+#define FP_F_CORK      0x0200u
+#define FP_F_ACK_NOW   0x0400u /* an ACK is due in this burst */
+#define FP_F_ACK_LATER 0x0800u /* an ACK is due by ack_at_us */
+#define FP_F_RECOVERY  0x1000u /* in fast recovery (RFC 6675 / PRR) */
+#define FP_F_LOSS      0x2000u /* after RTO, until the high-water mark is acknowledged */
+#define FP_F_PACED     0x4000u /* rate-based: pace_kbps holds, 0 = stopped */
+#define FP_F_V6	       0x8000u
+#define FP_F_TX_LISTED 0x10000u /* engine: in the core's list of flows that may send */
+#define FP_F_WHEEL     0x20000u /* engine: in the wheel */
+#define FP_F_TX_WAIT   0x40000u /* the program waits for send space */
+#define FP_F_FEEDBACK  0x80000u /* congestion control feedback gathered since last time */
+
+struct fp_flow {
+	/* Line 0: identity and receive. */
+	uint32_t laddr_lo, raddr_lo; /* low 32 bits of the addresses: all of an IPv4 key */
+	uint16_t lport, rport;	     /* network order */
+	uint32_t flags;
+	uint64_t rx_nxt;   /* next stream position expected (a FIN counts 1) = RCV.NXT */
+	uint64_t rx_read;  /* the program has consumed up to here */
+	uint32_t irs1;	   /* sequence number of receive position 0 (IRS + 1) */
+	uint32_t rx_adv;   /* highest window edge advertised: RCV.NXT + RCV.WND at that time, sequence number */
+	uint32_t rx_chunk; /* chunk that position rx_nxt - 1 lies in, or TAS_CHUNK_NONE */
+	uint32_t ts_recent;
+	uint32_t rx_buf; /* receive buffer now, bytes (tuned) */
+	uint32_t gen;
+	uint32_t slot; /* in app's region, or FP_SLOT_NONE */
+	uint16_t app;
+	uint16_t evq;
+	/* Line 1: send. */
+	uint64_t tx_una;       /* SND.UNA as stream position */
+	uint64_t tx_nxt;       /* SND.NXT (a FIN counts 1) */
+	uint64_t tx_head;      /* the program has written up to here */
+	uint32_t iss1;	       /* sequence number of send position 0 (ISS + 1) */
+	uint32_t snd_wnd;      /* peer's window, bytes, scaled */
+	uint32_t cwnd;	       /* bytes */
+	uint32_t inflight;     /* bytes sent and neither acknowledged, SACKed nor lost */
+	uint32_t tx_una_chunk; /* chunk that tx_una lies in, or TAS_CHUNK_NONE */
+	uint32_t tx_nxt_chunk; /* chunk that tx_nxt lies in, or TAS_CHUNK_NONE */
+	uint16_t mss;	       /* effective send MSS: payload bytes per segment after options */
+	uint8_t snd_wscale, rcv_wscale;
+	uint16_t neigh; /* next hop: index of the neighbour table */
+	uint8_t core;
+	uint8_t ack_segs; /* segments received since the last ACK sent */
+	uint32_t srtt_us; /* smoothed RTT in 1/8 us units (Van Jacobson), 0 = none yet */
+	uint32_t rack_us; /* spare for TCP: send time of the newest delivered segment */
+} __attribute__((aligned(TAS_CACHELINE)));
+
+_Static_assert(sizeof(struct fp_flow) == 128, "hot state is two cache lines");
+_Static_assert(offsetof(struct fp_flow, tx_una) == 64, "send state has its own line");
+
+/* The parts only exceptions touch. The engine's fields first, TCP's in tcp/cold.h. */
+struct fp_flow_cold {
+	struct tas_tuple tuple;
+	uint64_t hash;	      /* keyed hash of the tuple */
+	uint32_t group;	      /* RSS bucket */
+	uint32_t wheel_next, wheel_prev, wheel_slot; /* wheel.c */
+	uint32_t tx_list_next;			     /* active list of tx */
+	uint32_t conn;	      /* slow path's connection id, relayed in events */
+	uint32_t listener, accept_entry, accept_ticket; /* while not taken */
+	uint32_t gso_max;     /* largest frame payload the port takes for this flow */
+	uint64_t opened_ns;   /* CLOCK_MONOTONIC */
+	uint64_t fb_sent_ns;  /* last feedback message */
+	uint64_t pace_next_ns; /* pacer: earliest time of the next segment */
+	uint8_t tos, ttl;
+	uint8_t pad[6];
+	struct tcp_cold tcp __attribute__((aligned(TAS_CACHELINE)));
+} __attribute__((aligned(TAS_CACHELINE)));
+
+#endif

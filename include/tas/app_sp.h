@@ -1,0 +1,91 @@
+/*
+ * app_sp.h - program <-> slow path: registration and commands, over the registration socket.
+ *
+ * A path-named SOCK_SEQPACKET socket; one connection per process; every request is one message of fixed
+ * size and gets exactly one reply, in order. Descriptors travel with SCM_RIGHTS where a row says so.
+ * The peer is who SO_PEERCRED says it is. A message of the wrong size, type or with a field out of range is
+ * refused by status (-errno in `status`) and counted; three malformed ones end the connection.
+ *
+ * What needs no answer does not come here: sending, receiving, closing and taking a connection are fields of
+ * the socket's slot plus a ring of the core's bell (region.h).
+ *
+ * Life of a process here:
+ *   HELLO (abi, fork token or 0)       -> app id; nothing mapped yet, costs one message
+ *   REGION                             -> control segment, read-only page, one eventfd per core   (fds)
+ *   SEGMENT                            -> one more chunk segment                                   (fd)
+ *   EVQ + eventfd                      -> event queue n may now be named in slots
+ *   BIND + kernel socket, LISTEN + kernel socket, CONNECT + kernel socket, JOIN + kernel socket ...
+ *   FORK before fork(); the child says HELLO with the token and is a holder of the same listeners.
+ *   end of the process (pidfd): the daemon frees everything.
+ *
+ * Owner: slow path thread on one side, libtas (under its command lock) on the other.
+ */
+#ifndef TAS_APP_SP_H
+#define TAS_APP_SP_H
+
+#include <stdint.h>
+
+#define TAS_SOCKET_DEFAULT "/run/tas/tas.sock"
+#define TAS_SOCKET_ENV	   "TAS_SOCKET"
+#define TAS_CMD_MAGIC	   0x43534154u /* "TASC" */
+
+enum tas_cmd {
+	TAS_CMD_HELLO = 1,  /* in: abi, token.            out: id = app id */
+	TAS_CMD_REGION,	    /* in: -.                     out: len = bytes of control segment, aux = bytes of page,
+			     *      fds: control, page, eventfd of core 0..ncores-1 (count in id) */
+	TAS_CMD_SEGMENT,    /* in: -.                     out: id = segment index, fds: segment */
+	TAS_CMD_EVQ,	    /* in: id = queue, fd eventfd (absent: forget the queue) */
+	TAS_CMD_BIND,	    /* in: addr/port wished, fd bound kernel socket. out: status: is this address ours to
+			     *      serve? 0 yes, 1 wildcard (serve in both), -EADDRNOTAVAIL not ours, ... */
+	TAS_CMD_LISTEN,	    /* in: aux = backlog, flags, fd bound kernel socket. out: id = listener, fds: segment */
+	TAS_CMD_JOIN,	    /* in: fd listening kernel socket (inherited or passed). out as LISTEN */
+	TAS_CMD_UNLISTEN,   /* in: id = listener: this process holds it no longer */
+	TAS_CMD_REWAKE,	    /* in: id = listener: a woken exclusive waiter leaves; wake the next */
+	TAS_CMD_CONNECT,    /* in: slot, local address (0 = any), remote address, fd kernel socket.
+			     *      out: laddr/lport chosen; the result arrives in the slot's state */
+	TAS_CMD_SETOPT,	    /* in: slot (or listener with TAS_OPT_LISTENER), level, name, len bytes of value */
+	TAS_CMD_FORK,	    /* in: -. out: token: a child that says HELLO with it shares our listeners */
+	TAS_CMD_UNFORK,	    /* in: token: fork failed */
+	TAS_CMD_COUNT
+};
+
+/* flags of LISTEN, CONNECT and SETOPT */
+#define TAS_LISTEN_REUSEPORT 0x1u
+#define TAS_OPT_LISTENER     0x2u
+
+#define TAS_OPT_MAX 16u /* bytes of an option value that can travel */
+
+/* Options that accompany CONNECT, LISTEN and SETOPT; 0 means: not set by the program. */
+struct tas_sockopts {
+	uint32_t keepalive;	 /* SO_KEEPALIVE */
+	uint32_t keepidle_s, keepintvl_s, keepcnt;
+	uint32_t user_timeout_ms;
+	uint32_t rcvbuf, sndbuf; /* bytes; fixes the size, no tuning */
+	uint32_t maxseg;	 /* TCP_MAXSEG, bytes */
+	uint32_t cc;		 /* 0 default, else 1 + index of the algorithm */
+	uint32_t tos;		 /* IP_TOS */
+	uint32_t zero[6];
+};
+
+_Static_assert(sizeof(struct tas_sockopts) == 64, "fixed size");
+
+struct tas_msg {
+	uint32_t magic;
+	uint16_t type; /* enum tas_cmd; a reply repeats it */
+	uint16_t abi_major;
+	int32_t status; /* reply: >= 0 or -errno */
+	uint32_t seq;	/* chosen by the program, repeated in the reply */
+	uint32_t id, slot;
+	uint64_t len, aux;
+	uint64_t token[2];
+	uint32_t flags, pid;
+	uint8_t laddr[16], raddr[16]; /* IPv4 mapped; all zero = any */
+	uint16_t lport, rport;	      /* network order */
+	uint16_t net, pad0;
+	struct tas_sockopts opts;
+	uint64_t zero[2];
+};
+
+_Static_assert(sizeof(struct tas_msg) == 184, "fixed size");
+
+#endif

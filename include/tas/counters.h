@@ -1,0 +1,124 @@
+/*
+ * counters.h - every counter of the service, one X-macro row each: X(name, unit, help).
+ *
+ * 64 bits, one writer each. The same rows make the structs, tasctl, JSON, the manual page and metrics.
+ * FP rows exist once per fast-path core (writer: that core), SP rows once (writer: the slow path), APP rows
+ * once per process (fp_ ones: written by cores with relaxed add, since a process may use several).
+ * A row whose name starts with drop_ or refuse_ is a reason and is listed by `tasctl drops`.
+ */
+#ifndef TAS_COUNTERS_H
+#define TAS_COUNTERS_H
+
+#include <stdint.h>
+
+#define TAS_FP_COUNTERS(X)                                                                                             \
+	X(loops, "rounds", "rounds of the core loop")                                                                  \
+	X(loops_busy, "rounds", "rounds that found work")                                                              \
+	X(busy_ns, "ns", "time spent in rounds that found work")                                                       \
+	X(sleeps, "times", "times the core blocked")                                                                   \
+	X(sleep_ns, "ns", "time spent blocked")                                                                        \
+	X(rx_packets, "frames", "frames received")                                                                     \
+	X(rx_bytes, "bytes", "bytes received, with headers")                                                           \
+	X(rx_bursts, "bursts", "receive bursts that held at least one frame")                                          \
+	X(rx_merged, "frames", "frames merged into another of the same flow and burst")                                \
+	X(tx_packets, "frames", "frames sent")                                                                         \
+	X(tx_bytes, "bytes", "bytes sent, with headers")                                                               \
+	X(tx_acks, "frames", "pure acknowledgements sent")                                                             \
+	X(rx_payload, "bytes", "payload delivered in order")                                                           \
+	X(tx_payload, "bytes", "payload sent, with retransmissions")                                                   \
+	X(rx_ooo, "segments", "segments kept out of order")                                                            \
+	X(tx_retrans, "segments", "segments retransmitted")                                                            \
+	X(rto, "times", "retransmission timeouts")                                                                     \
+	X(tlp, "times", "tail loss probes")                                                                            \
+	X(fast_recovery, "times", "fast recoveries entered")                                                           \
+	X(spurious_rto, "times", "timeouts undone by F-RTO")                                                           \
+	X(zero_window_probes, "frames", "persist probes sent")                                                         \
+	X(rx_dup, "segments", "segments wholly received before")                                                       \
+	X(challenge_acks, "frames", "challenge ACKs sent (RFC 5961)")                                                  \
+	X(app_rings, "slots", "slots that programs rang for")                                                          \
+	X(app_wakes, "times", "programs woken by eventfd or futex")                                                    \
+	X(exceptions, "frames", "frames given to the slow path")                                                       \
+	X(cc_feedback, "messages", "feedback messages to congestion control")                                          \
+	X(drop_short, "frames", "shorter than its headers say")                                                        \
+	X(drop_ethertype, "frames", "not IPv4, IPv6 or ARP")                                                           \
+	X(drop_not_for_us, "frames", "destination address not served")                                                 \
+	X(drop_ip_header, "frames", "malformed IP header")                                                             \
+	X(drop_ip_checksum, "frames", "wrong IP header checksum")                                                      \
+	X(drop_ip_fragment, "frames", "IP fragment")                                                                   \
+	X(drop_ip_options, "frames", "IP source routing or malformed options")                                         \
+	X(drop_ip_proto, "frames", "transport protocol not served")                                                    \
+	X(drop_tcp_header, "frames", "malformed TCP header or options")                                                \
+	X(drop_tcp_checksum, "frames", "wrong TCP checksum")                                                           \
+	X(drop_tcp_flags, "frames", "impossible flag combination")                                                     \
+	X(drop_gso, "frames", "malformed segmentation header from the device")                                         \
+	X(drop_out_of_window, "segments", "outside the receive window")                                                \
+	X(drop_bad_ack, "segments", "acknowledges what was never sent, or far too old")                                \
+	X(drop_paws, "segments", "timestamp older than the last one (RFC 7323)")                                       \
+	X(drop_no_ack, "segments", "no ACK flag on an established flow")                                               \
+	X(drop_bad_rst, "segments", "RST outside the window (RFC 5961)")                                               \
+	X(drop_ooo_full, "segments", "too many out-of-order intervals")                                                \
+	X(drop_no_chunk, "segments", "the program had no receive memory")                                              \
+	X(drop_closed_data, "segments", "data after the program closed")                                               \
+	X(drop_exc_neigh, "frames", "slow-path queue full: ARP, ND, ICMP")                                             \
+	X(drop_exc_known, "frames", "slow-path queue full: known flows")                                               \
+	X(drop_exc_unknown, "frames", "slow-path queue full: unknown flows")                                           \
+	X(drop_tx_full, "frames", "device transmit queue full")                                                        \
+	X(drop_tx_neigh, "frames", "next hop not resolved")                                                            \
+	X(drop_tx_error, "frames", "the device refused the frame")                                                     \
+	X(refuse_slot, "rings", "program rang for a slot it does not have")                                            \
+	X(refuse_tx_head, "slots", "program's tx_head went back or beyond its limit")                                  \
+	X(refuse_rx_tail, "slots", "program's rx_tail went back or beyond rx_head")                                    \
+	X(refuse_chunk, "slots", "program named a chunk that it does not have")                                        \
+	X(refuse_take, "slots", "program took a connection that is not its")                                           \
+	X(refuse_evq, "slots", "program named an event queue that it does not have")                                   \
+	X(flow_table_full, "times", "flow table part full")
+
+#define TAS_SP_COUNTERS(X)                                                                                             \
+	X(conn_active, "connections", "handshakes started by programs")                                                \
+	X(conn_passive, "connections", "handshakes started by peers")                                                  \
+	X(conn_established, "connections", "handshakes completed, both ways")                                          \
+	X(conn_failed, "connections", "own handshakes that failed")                                                    \
+	X(conn_reset_in, "connections", "established connections reset by the peer")                                   \
+	X(conn_reset_out, "connections", "established connections reset by us")                                        \
+	X(conn_timeout, "connections", "connections given up after retransmitting or probing")                         \
+	X(syn_retrans, "frames", "SYN and SYN-ACK retransmitted")                                                      \
+	X(syn_cookies, "frames", "SYN cookies sent")                                                                   \
+	X(time_wait, "connections", "entered TIME-WAIT")                                                               \
+	X(rst_sent, "frames", "RST sent")                                                                              \
+	X(arp_in, "frames", "ARP received")                                                                            \
+	X(arp_out, "frames", "ARP sent")                                                                               \
+	X(icmp_in, "frames", "ICMP received")                                                                          \
+	X(icmp_out, "frames", "ICMP sent")                                                                             \
+	X(apps_joined, "programs", "programs registered")                                                              \
+	X(apps_left, "programs", "programs that ended")                                                                \
+	X(apps_killed, "programs", "programs that ended with connections open")                                        \
+	X(cc_rounds, "rounds", "congestion control evaluations")                                                       \
+	X(ctl_requests, "requests", "tasctl requests")                                                                 \
+	X(drop_backlog_full, "segments", "SYN to a listener whose accept queue is full")                               \
+	X(drop_syn_bad, "segments", "malformed or impossible SYN")                                                     \
+	X(drop_no_conn_memory, "segments", "SYN when the connection table is full")                                    \
+	X(drop_stray, "segments", "segment of no connection, answered with RST or ignored")                            \
+	X(drop_bad_cookie, "segments", "ACK with a wrong SYN cookie")                                                  \
+	X(drop_arp_bad, "frames", "malformed ARP")                                                                     \
+	X(drop_icmp_bad, "frames", "malformed or unexpected ICMP")                                                     \
+	X(drop_icmp_rate, "frames", "ICMP or RST not sent: rate limit")                                                \
+	X(drop_neigh_queue, "frames", "frame dropped waiting for ARP")                                                 \
+	X(refuse_peer, "programs", "registration refused by policy")                                                   \
+	X(refuse_abi, "programs", "registration with another ABI")                                                     \
+	X(refuse_msg, "messages", "malformed command")                                                                 \
+	X(refuse_limit, "messages", "command over a limit of the program")                                             \
+	X(refuse_addr, "messages", "bind or connect to an address that is not served")                                 \
+	X(refuse_handle, "messages", "kernel socket missing or not what it should be")                                 \
+	X(refuse_ctl, "requests", "malformed tasctl request")
+
+#define TAS_COUNTER_FIELD(name, unit, help) uint64_t name;
+
+struct tas_fp_counters {
+	TAS_FP_COUNTERS(TAS_COUNTER_FIELD)
+};
+
+struct tas_sp_counters {
+	TAS_SP_COUNTERS(TAS_COUNTER_FIELD)
+};
+
+#endif
