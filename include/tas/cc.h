@@ -3,7 +3,9 @@
  *
  * The fast path gathers feedback and applies parameters per ACK without asking; the slow path turns feedback
  * into new parameters within an RTT or 100 us, whichever is longer (design.md section 5). Loss and RTO act at
- * once in the fast path with the last parameters; slow start never waits.
+ * once in the fast path with the last parameters; slow start never waits. Marks (ECN) are only counted there: the
+ * answer to them is the slow path's, at most one a round trip. Parameters computed before the fast path
+ * reacted to a loss may arrive after it: therefore 0 = leave, wherever an algorithm has no wish of its own.
  * Owner: none (values in messages).
  */
 #ifndef TAS_CC_H
@@ -14,7 +16,7 @@
 /* Parameters, slow path -> fast path. */
 struct cc_params {
 	uint32_t cwnd;	     /* bytes; 0 = leave the fast path's own value */
-	uint32_t ssthresh;   /* bytes; slow start below it */
+	uint32_t ssthresh;   /* bytes; slow start below it; 0 = leave the fast path's own */
 	uint32_t growth;     /* congestion avoidance: bytes added to cwnd per cwnd acknowledged (Reno: 1 MSS) */
 	uint32_t beta_q10;   /* multiplicative decrease on loss, 1024ths (CUBIC 717, Reno 512) */
 	uint32_t pace_kbps;  /* rate based: kbit/s, 0 = stopped; meaningful with CC_PACED */
