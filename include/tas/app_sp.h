@@ -42,10 +42,13 @@ enum tas_cmd {
 	TAS_CMD_UNLISTEN,   /* in: id = listener: this process holds it no longer */
 	TAS_CMD_REWAKE,	    /* in: id = listener: a woken exclusive waiter leaves; wake the next */
 	TAS_CMD_CONNECT,    /* in: slot, local address (0 = any), remote address, fd kernel socket.
-			     *      out: laddr/lport chosen; the result arrives in the slot's state */
+			     *      out: laddr/lport chosen, id = flow, aux = gen; the result arrives in the slot's
+			     *      state under that gen. -EADDRNOTAVAIL: not for us, use the kernel's socket */
 	TAS_CMD_SETOPT,	    /* in: slot (or listener with TAS_OPT_LISTENER), level, name, len bytes of value */
 	TAS_CMD_FORK,	    /* in: -. out: token: a child that says HELLO with it shares our listeners */
 	TAS_CMD_UNFORK,	    /* in: token: fork failed */
+	TAS_CMD_CANCEL,	    /* in: slot, aux = gen of the CONNECT reply: give the handshake up and free the slot (its
+			     *      state becomes ERROR|FREE). -EALREADY: decided meanwhile, the slot's state says how */
 	TAS_CMD_COUNT
 };
 
