@@ -1,0 +1,69 @@
+/*
+ * sp.h - the slow path: one thread that owns everything whose cost per packet is not constant.
+ *
+ * struct sp is the whole of it; every function takes it first. Time is sp->now_ns, set once per
+ * round of the loop.
+ *
+ * For a reader such as the control server (same thread): iterate with sp_conn_next,
+ * sp_listener_next, sp_app_next, sp_neigh_next (cursors start at 1 and survive changes between
+ * calls); routes and addresses are arrays in sp->net; a connection in state SP_CONN_OPEN has its
+ * figures in fp_flow_info(sp->fp, conn->id, &info); counters are sp->cnt and fp_counters(sp->fp,
+ * core); sp_conn_abort kills, sp_drain drains; descriptors join the loop by sp_loop_add with a
+ * struct sp_source of the owner's. Records may be freed between two rounds of the loop: keep ids,
+ * never pointers.
+ *
+ * Owner: slow path thread.
+ */
+#ifndef SP_SP_H
+#define SP_SP_H
+
+#include <stdint.h>
+#include "app.h"
+#include "arena.h"
+#include "cc/cc.h"
+#include "config.h"
+#include "conn/conn.h"
+#include "conn/listener.h"
+#include "fp.h"
+#include "log.h"
+#include "loop.h"
+#include "net/net.h"
+#include "nic/nic.h"
+#include "tas/counters.h"
+
+/* Messages that did not fit into a core's ring, in order (flowctl.c). */
+struct sp_backlog {
+	struct sp_msg *msgs; /* circular */
+	uint32_t head, count, size;
+};
+
+struct sp {
+	struct sp_config conf;
+	uint64_t now_ns;     /* CLOCK_MONOTONIC, once per round */
+	uint64_t started_ns; /* CLOCK_MONOTONIC */
+	int64_t started_s;   /* CLOCK_REALTIME, seconds */
+	uint8_t boot_id[16];
+	uint64_t epoch;
+	struct fp *fp;
+	struct nic *nic;
+	struct nic_caps caps;
+	uint32_t ncores;
+	struct sp_conns conns;
+	struct sp_listeners listeners;
+	struct sp_apps apps;
+	struct sp_net net;
+	struct sp_backlog backlog[TAS_MAX_CORES];
+	struct tas_sp_counters cnt;
+	uint64_t netns_dev, netns_ino; /* the daemon's network namespace */
+	uint16_t ip_id;
+	/* loop.c */
+	int epfd, timerfd, signalfd;
+	struct sp_source timer_src, signal_src, fp_src;
+	uint64_t timer_at_ns; /* armed for, UINT64_MAX = not armed */
+	uint64_t tick_ns;     /* last one-second tick */
+	uint8_t stop, ready;
+	uint8_t nic_dead;
+	void *ctl; /* the control server's own */
+};
+
+#endif
