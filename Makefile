@@ -1,0 +1,66 @@
+# A thin front for CMake, Ninja and CTest: what each line does is in docs/testing.md.
+#
+#   make              release build into build/
+#   make demo         show it: nginx over tas on a tap, checked with SHA-256, beside the kernel
+#   make test         release and sanitizer builds, all suites (about ten minutes on two cores)
+#   make test-long    the long forms of the end-to-end tests
+#   make format       clang-format in place          make check-format   the same, as a check
+#   make install      DESTDIR and PREFIX are honoured
+#   make clean        remove what the build made     make distclean      remove build/
+
+BUILD	:= build
+ASAN	:= $(BUILD)/asan
+JOBS	?= $(shell nproc)
+PREFIX	?= /usr/local
+SETUP	:= tests/lib/setup.sh
+CTEST	:= ctest --output-on-failure --no-tests=error -j $(JOBS)
+SOURCES	= $(shell git ls-files '*.c' '*.h' '*.cc' '*.def' | grep -v '\.def$$')
+
+.PHONY: all build asan setup servers demo test test-long format check-format install clean distclean
+
+all: build
+
+setup:
+	@$(SETUP) build
+
+servers: setup
+	@$(SETUP) servers
+
+build: setup
+	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }
+	@cmake --build $(BUILD) -j $(JOBS)
+
+asan: setup
+	@mkdir -p $(ASAN)
+	@cmake --preset asan >$(ASAN)/configure.log 2>&1 || { cat $(ASAN)/configure.log; exit 1; }
+	@cmake --build $(ASAN) -j $(JOBS)
+
+demo: build servers
+	@TAS_BUILD=$(CURDIR)/$(BUILD) bench/demo.sh
+
+# One ctest over both builds, so that there is one summary and it comes last.
+test: build asan servers
+	@mkdir -p $(BUILD)/suites
+	@printf 'subdirs("%s")\n' $(CURDIR)/$(BUILD) $(CURDIR)/$(ASAN) >$(BUILD)/suites/CTestTestfile.cmake
+	@cd $(BUILD)/suites && $(CTEST) -LE long
+
+test-long: build servers
+	@cd $(BUILD) && $(CTEST) -L long
+
+format: 
+	@$(SETUP) format
+	@clang-format -i $(SOURCES)
+
+check-format:
+	@$(SETUP) format
+	@clang-format --dry-run -Werror $(SOURCES)
+
+install: build
+	@DESTDIR=$(DESTDIR) cmake --install $(BUILD)
+
+clean:
+	@[ ! -e $(BUILD)/build.ninja ] || cmake --build $(BUILD) --target clean
+	@rm -rf $(ASAN) $(BUILD)/suites
+
+distclean:
+	@rm -rf $(BUILD)

@@ -1,0 +1,103 @@
+# tas.sh - the service in a namespace of its own: start, ready, stop, and what it says of itself.
+#
+# tas_up makes
+#
+#     NS_T: tas on the tap tas0, serving 10.99.0.2          programs under ${TAS[@]}    (tas-run)
+#     NS_K: the same namespace; the kernel has 10.99.0.1    programs under ${KERNEL[@]} (the kernel's TCP)
+#
+# With TAS_BASELINE=kernel there is no service: NS_T and NS_K are two namespaces on a veth, with the same addresses.
+
+TAS_IP=10.99.0.2
+PEER_IP=10.99.0.1
+SOCKET=$T/tas.sock
+CTL_SOCKET=$T/ctl.sock
+TAS_PID=
+TAS_STARTS=0
+CTL=("$TAS_BUILD/bin/tasctl" -s "$CTL_SOCKET")
+READY_LIMIT=60 # seconds; sanitizer builds on a busy machine are slow to start
+
+built() {
+	local p
+	for p in tas tas-run tasctl; do
+		[ -x "$TAS_BUILD/bin/$p" ] || fail "$TAS_BUILD/bin/$p is not built"
+	done
+}
+
+tas_only() { [ -z "$BASELINE" ] || skip "says nothing about the kernel alone"; }
+
+# tas_conf [LINES]: the configuration; a later line of the same name replaces ours, as libconfig has no duplicates.
+tas_conf() {
+	local defaults line extra=${1:-}
+	defaults="socket = \"$SOCKET\"
+ctl_socket = \"$CTL_SOCKET\"
+port = \"tap:tas0\"
+tap_address = \"$PEER_IP/24\"
+addresses = [ \"$TAS_IP/24\" ]
+cores = 1
+log_level = \"info\""
+	while read -r line; do
+		grep -q "^${line%% *} *=" <<<"$extra" || echo "$line;"
+	done <<<"$defaults"
+	[ -z "$extra" ] || echo "$extra"
+}
+
+tas_ready() { [ -S "$SOCKET" ] && [ -S "$CTL_SOCKET" ] && ip -n "$NS_T" link show tas0; }
+
+tas_ready_or_dead() { gone "$TAS_PID" || tas_ready; }
+
+# tas_start [CONFIG LINES]: in $NS_T; returns when programs may register.
+tas_start() {
+	built
+	TAS_STARTS=$((TAS_STARTS + 1))
+	tas_conf "${1:-}" >"$T/tas.conf"
+	spawn "tas-$TAS_STARTS" ip netns exec "$NS_T" "$TAS_BUILD/bin/tas" --config "$T/tas.conf"
+	TAS_PID=$PID
+	wait_for $READY_LIMIT "tas to be ready" tas_ready_or_dead
+	alive "$TAS_PID" || fail "tas ended before it was ready"
+}
+
+# tas_stop: SIGTERM, exit status 0 (a sanitizer's report is another), sockets and device gone.
+tas_stop() {
+	local pid=$TAS_PID
+	alive "$pid" || fail "tas had ended by itself"
+	kill -TERM "$pid"
+	TAS_PID=
+	finish "$pid" 30 || fail "tas ended with status $?"
+	[ ! -e "$SOCKET" ] && [ ! -e "$CTL_SOCKET" ] || fail "tas left its sockets behind"
+	! ip -n "$NS_T" link show tas0 >/dev/null 2>&1 || fail "tas left its device behind"
+	sanitizer_clean
+}
+
+sanitizer_clean() {
+	! grep -hE 'runtime error:|ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer' "$T"/tas-*.log >&2 ||
+		fail "a sanitizer found a fault in tas"
+}
+
+tas_up() {
+	netns_add t
+	NS_T=$NS
+	if [ -n "$BASELINE" ]; then
+		netns_add k
+		NS_K=$NS
+		netns_veth "$NS_T" veth0 "$TAS_IP/24" "$NS_K" veth1 "$PEER_IP/24"
+		TAS=(ip netns exec "$NS_T")
+	else
+		NS_K=$NS_T
+		TAS=(ip netns exec "$NS_T" "$TAS_BUILD/bin/tas-run" -s "$SOCKET" --require --)
+		tas_start "${1:-}"
+	fi
+	KERNEL=(ip netns exec "$NS_K")
+}
+
+# The last line of a scenario.
+tas_down() {
+	[ -n "$BASELINE" ] || tas_stop
+	say "ok${BASELINE:+ (kernel baseline)}"
+}
+
+# tas_json COMMAND EXPRESSION: a Python expression over `d`, the answer of tasctl COMMAND --json.
+tas_json() {
+	"${CTL[@]}" $1 --json | "$PYTHON" -c 'import json, sys
+d = json.load(sys.stdin)
+print(eval(sys.argv[1]))' "$2"
+}
