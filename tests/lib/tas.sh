@@ -89,10 +89,47 @@ tas_up() {
 	KERNEL=(ip netns exec "$NS_K")
 }
 
+# lossy_up T_TO_K K_TO_T: as tas_up, but NS_K is a namespace of its own behind a relay that harms frames (tests/tools/relay.c).
+lossy_up() {
+	netns_add t
+	NS_T=$NS
+	netns_add k
+	NS_K=$NS
+	KERNEL=(ip netns exec "$NS_K")
+	local middle=$NS_T near=tas0
+	if [ -n "$BASELINE" ]; then
+		netns_add m
+		middle=$NS near=m0
+		netns_veth "$NS_T" veth0 "$TAS_IP/24" "$middle" m0 ""
+		TAS=(ip netns exec "$NS_T")
+	else
+		TAS=(ip netns exec "$NS_T" "$TAS_BUILD/bin/tas-run" -s "$SOCKET" --require --)
+		tas_start "tap_address = \"\""
+	fi
+	netns_veth "$middle" m1 "" "$NS_K" veth1 "$PEER_IP/24"
+	spawn relay ip netns exec "$middle" "$(tool relay)" $near m1 "$1" "$2"
+	RELAY_PID=$PID
+}
+
+# lossy_check WHAT: the relay did harm frames; ends it.
+lossy_check() {
+	kill -TERM "$RELAY_PID"
+	finish "$RELAY_PID" 10 || fail "the relay ended with $?"
+	say "relay: $(tr '\n' ' ' <"$T/relay.log")"
+	[ "$(grep -cE "$1=[1-9]" "$T/relay.log")" = 2 ] || fail "the relay did not do its work in both directions"
+	! grep -qE 'overflow=[1-9]' "$T/relay.log" || fail "the relay itself overflowed"
+}
+
 # The last line of a scenario.
 tas_down() {
 	[ -n "$BASELINE" ] || tas_stop
 	say "ok${BASELINE:+ (kernel baseline)}"
+}
+
+# tool NAME: the path of a program of tests/tools.
+tool() {
+	[ -x "$TAS_BUILD/bin/e2e_$1" ] || fail "$TAS_BUILD/bin/e2e_$1 is not built"
+	echo "$TAS_BUILD/bin/e2e_$1"
 }
 
 # tas_json COMMAND EXPRESSION: a Python expression over `d`, the answer of tasctl COMMAND --json.
