@@ -44,6 +44,12 @@
 #define FP_F_WHEEL     0x20000u /* engine: in the wheel */
 #define FP_F_TX_WAIT   0x40000u /* the program waits for send space */
 #define FP_F_FEEDBACK  0x80000u /* congestion control feedback gathered since last time */
+#define FP_F_NEWS      0x100000u /* engine: in the core's list of flows whose slot is to be published */
+#define FP_F_NOTIFY    0x200000u /* engine: ... and whose program is to be told */
+#define FP_F_ACK_LISTED 0x400000u /* engine: in the core's list of flows that owe an ACK */
+#define FP_F_PACE_WAIT 0x800000u /* engine: waits in the wheel for pace_next_ns */
+#define FP_F_CLOSING   0x1000000u /* engine: closed, its event waits for room in the ring */
+#define FP_F_TIME_WAIT 0x2000000u /* engine: our FIN went out before the peer's came in */
 
 struct fp_flow {
 	/* Line 0: identity and receive. */
@@ -83,21 +89,46 @@ struct fp_flow {
 _Static_assert(sizeof(struct fp_flow) == 128, "hot state is two cache lines");
 _Static_assert(offsetof(struct fp_flow, tx_una) == 64, "send state has its own line");
 
-/* The parts only exceptions touch. The engine's fields first, TCP's in tcp/cold.h. */
+/* A flow's place in the timing wheel (wheel.c); zeroed = not in it. */
+struct fp_wheel_node {
+	uint64_t at;	     /* tick at which it fires */
+	uint32_t next, prev; /* flow ids */
+	uint32_t place;	     /* 1 + level * 64 + slot, 0 = not in the wheel */
+	uint32_t pad;
+};
+
+/*
+ * The parts only exceptions touch, and the cursors of the two chunk lists. The engine's fields first, TCP's in
+ * tcp/cold.h.
+ */
 struct fp_flow_cold {
+	/* Receive list: consecutive chunks that cover [rx_base, rx_end), both multiples of TAS_CHUNK_BYTES. */
+	uint64_t rx_base, rx_end;
+	uint64_t rx_cur_base;	    /* position of the chunk fp_flow.rx_chunk (cursor of the last store) */
+	uint32_t rx_first, rx_last; /* first and last chunk, TAS_CHUNK_NONE = empty list */
+	/* Send list: position of the chunks fp_flow.tx_una_chunk and .tx_nxt_chunk (cursor of the last send). */
+	uint64_t tx_una_base, tx_nxt_base;
+	uint64_t tx_limit;     /* highest limit published to the program; never shrinks */
+	uint64_t pace_next_ns; /* pacer: earliest time of the next segment */
+	uint64_t pace_ns_q20;  /* pacer: ns per byte, 2^-20ths */
+	uint32_t pace_burst;   /* pacer: bytes that may go out back to back */
+	uint32_t gso_max;      /* largest frame payload the port takes for this flow */
+	uint32_t state;	       /* TAS_SOCK_* as published in the slot */
+	uint32_t tx_list_next, tx_list_prev; /* active list of tx */
+	uint32_t retry_slot;   /* slot to look at again when the wheel fires, FP_SLOT_NONE = none */
+	struct fp_wheel_node wheel;
 	struct tas_tuple tuple;
 	uint64_t hash;	      /* keyed hash of the tuple */
 	uint32_t group;	      /* RSS bucket */
-	uint32_t wheel_next, wheel_prev, wheel_slot; /* wheel.c */
-	uint32_t tx_list_next;			     /* active list of tx */
 	uint32_t conn;	      /* slow path's connection id, relayed in events */
 	uint32_t listener, accept_entry, accept_ticket; /* while not taken */
-	uint32_t gso_max;     /* largest frame payload the port takes for this flow */
+	int32_t close_error;  /* with FP_F_CLOSING */
 	uint64_t opened_ns;   /* CLOCK_MONOTONIC */
 	uint64_t fb_sent_ns;  /* last feedback message */
-	uint64_t pace_next_ns; /* pacer: earliest time of the next segment */
+	uint16_t retry_app;   /* with retry_slot */
 	uint8_t tos, ttl;
-	uint8_t pad[6];
+	uint8_t close_reason; /* enum fp_close_reason, with FP_F_CLOSING */
+	uint8_t pad[3];
 	struct tcp_cold tcp __attribute__((aligned(TAS_CACHELINE)));
 } __attribute__((aligned(TAS_CACHELINE)));
 

@@ -29,6 +29,8 @@ struct fp_conf {
 	uint8_t addrs[TAS_INFO_ADDRS][16];
 };
 
+#define FP_FLOW_DEAD 0xffffffffu /* in slot_flow: the flow is gone, the program has not closed yet */
+
 /*
  * A process as the fast path knows it. Filled by the slow path, constant from SP_APP_ADD to EV_APP_GONE except
  * `seg` (grows: nsegs is published with release after the pointer) and evq_fd. `bad` is set by a core and
@@ -98,6 +100,16 @@ void fp_listener_set(struct fp *fp, uint32_t l, struct tas_listen *seg);
  * was never installed), with the wake-up. All arguments are checked.
  */
 void fp_app_notify(struct fp *fp, struct fp_app *app, uint32_t evq, uint32_t slot);
+
+/*
+ * Grace period: after taking something away that a core may be using this moment (an evq_fd, a mapping), take a
+ * snapshot and release it when fp_grace_over says that every core has since been through its loop or is asleep.
+ */
+struct fp_grace {
+	uint64_t loops[TAS_MAX_CORES];
+};
+void fp_grace_start(struct fp *fp, struct fp_grace *g);
+int fp_grace_over(struct fp *fp, const struct fp_grace *g);
 
 /* Snapshot of a flow for tasctl. Values may be some packets apart from each other. 0 or -ENOENT. */
 struct fp_flow_info {

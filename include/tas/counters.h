@@ -21,6 +21,7 @@
 	X(rx_bytes, "bytes", "bytes received, with headers")                                                           \
 	X(rx_bursts, "bursts", "receive bursts that held at least one frame")                                          \
 	X(rx_merged, "frames", "frames merged into another of the same flow and burst")                                \
+	X(rx_forwarded, "frames", "frames handed to the core that owns their flow group")                              \
 	X(tx_packets, "frames", "frames sent")                                                                         \
 	X(tx_bytes, "bytes", "bytes sent, with headers")                                                               \
 	X(tx_acks, "frames", "pure acknowledgements sent")                                                             \
@@ -62,6 +63,7 @@
 	X(drop_exc_neigh, "frames", "slow-path queue full: ARP, ND, ICMP")                                             \
 	X(drop_exc_known, "frames", "slow-path queue full: known flows")                                               \
 	X(drop_exc_unknown, "frames", "slow-path queue full: unknown flows")                                           \
+	X(drop_forward, "frames", "queue to the core that owns the flow group full")                                   \
 	X(drop_tx_full, "frames", "device transmit queue full")                                                        \
 	X(drop_tx_neigh, "frames", "next hop not resolved")                                                            \
 	X(drop_tx_error, "frames", "the device refused the frame")                                                     \
