@@ -91,6 +91,8 @@ tas_up() {
 
 # lossy_up T_TO_K K_TO_T: as tas_up, but NS_K is a namespace of its own behind a relay that harms frames (tests/tools/relay.c).
 lossy_up() {
+	local relay
+	relay=$(tool relay)
 	netns_add t
 	NS_T=$NS
 	netns_add k
@@ -107,7 +109,7 @@ lossy_up() {
 		tas_start "tap_address = \"\""
 	fi
 	netns_veth "$middle" m1 "" "$NS_K" veth1 "$PEER_IP/24"
-	spawn relay ip netns exec "$middle" "$(tool relay)" $near m1 "$1" "$2"
+	spawn relay ip netns exec "$middle" "$relay" $near m1 "$1" "$2"
 	RELAY_PID=$PID
 }
 
@@ -137,4 +139,11 @@ tas_json() {
 	"${CTL[@]}" $1 --json | "$PYTHON" -c 'import json, sys
 d = json.load(sys.stdin)
 print(eval(sys.argv[1]))' "$2"
+}
+
+# used_tas: connections were made over tas, so that a scenario cannot pass by falling back to the kernel.
+used_tas() {
+	local n
+	n=$(tas_json status 'counter(d, "conn_established")') || fail "tasctl status failed"
+	[ "$n" -gt 0 ] || fail "not one connection went over tas"
 }
