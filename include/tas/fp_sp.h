@@ -69,6 +69,11 @@ struct sp_msg {
 			uint64_t data; /* malloc'ed by S, freed by F */
 		} frame;
 		uint16_t pmtu;
+		struct {
+			uint16_t pmtu; /* as u.pmtu */
+			uint16_t has_seq; /* 1: seq is the sequence number the ICMP message quoted: */
+			uint32_t seq;	  /* believe it only when it lies in [SND.UNA, SND.NXT) (RFC 5927) */
+		} quoted;
 		uint64_t words[30];
 	} u;
 };
