@@ -17,6 +17,8 @@
 #define tas_store(p, v)	   __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define tas_load_acq(p)	   __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define tas_store_rel(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+/* A load that stays behind every earlier read-modify-write of this thread (free on x86). */
+#define tas_load_sc(p)	   __atomic_load_n((p), __ATOMIC_SEQ_CST)
 
 /* Read-modify-write; all of them are full barriers. */
 #define tas_xchg(p, v)	   __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)

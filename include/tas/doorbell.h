@@ -42,22 +42,26 @@ static inline uint64_t tas_bell_size(uint32_t nslots)
 /*
  * Ring for `slot`. The first fetch_or is a full barrier (D1: pairs with D2 in tas_bell_take): either the
  * listener's later read sees what the ringer published, or the listener finds the bit again.
+ *
+ * Each level is looked at even when the one below was set already: whoever set it may be held for ever before it
+ * reaches the next (preempted, killed, or in a signal handler that waits for this very news), and nobody may
+ * depend on it going on. A level seen set need not be written: the listener clears top-down, so it has not
+ * yet taken the leaf whose bit is set (proved by tests/model/doorbell_test.cc).
  */
 static inline void tas_bell_ring(struct tas_bell *b, uint32_t slot)
 {
 	uint32_t leaf = slot / 64, mid = leaf / 64;
 
-	if (tas_fetch_or(&b->words[64 + leaf], 1ull << (slot & 63)) != 0)
-		return;
-	if (tas_fetch_or(&b->words[mid], 1ull << (leaf & 63)) != 0)
-		return;
-	tas_fetch_or(&b->root, 1ull << mid);
+	tas_fetch_or(&b->words[64 + leaf], 1ull << (slot & 63));
+	if (!(tas_load_sc(&b->words[mid]) >> (leaf & 63) & 1))
+		tas_fetch_or(&b->words[mid], 1ull << (leaf & 63));
+	if (!(tas_load_sc(&b->root) >> mid & 1))
+		tas_fetch_or(&b->root, 1ull << mid);
 }
 
 /*
- * Early returns above are sound only if whoever empties a word re-checks the level below afterwards:
- * tas_bell_take clears top-down (root bit, mid bit, leaf word), so a bit that was already set below while
- * its summary was being cleared is found by the same pass.
+ * The listener clears a summary bit before it takes the word below, and looks again after clearing a root bit, so
+ * a bit that was already set below while its summary was being cleared is found.
  *
  * Takes the next non-empty leaf word at or after leaf index *cursor (cyclic). Returns the bits and stores
  * the slot number of bit 0 in *first and the next leaf in *cursor; returns 0 when nothing is rung.

@@ -1,0 +1,262 @@
+/*
+ * explore.h - exhaustive interleaving of a few processes over shared words, running the real code.
+ *
+ * A process is a function that touches shared memory only through load(), store(), rmw() and wait()
+ * below; each is one atomic step, and between any two steps any other process may run (sequential
+ * consistency). What a process does next depends only on what it read before: its state is the list
+ * of values it was given, so a step is made by running the function from its start with that list,
+ * up to the first operation beyond it. A state of the whole is the shared words and these lists;
+ * each is visited once.
+ *
+ * A process marked mortal may also stop for ever between any two of its steps (killed, or held in a
+ * signal handler). When no process can move, the check function judges what is left.
+ */
+#ifndef TEST_MODEL_EXPLORE_H
+#define TEST_MODEL_EXPLORE_H
+
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+namespace explore
+{
+
+struct Frontier {
+}; /* thrown when a process has made its step */
+
+struct Process {
+	const char *name;
+	std::function<void()> run;
+	bool mortal;
+};
+
+struct ProcState {
+	std::vector<uint64_t> seen; /* results of its operations so far */
+	bool done = false, dead = false;
+};
+
+struct World {
+	std::vector<uint64_t> words; /* the shared memory */
+	std::vector<ProcState> procs;
+};
+
+struct Result {
+	uint64_t states = 0, ends = 0;
+	std::string failure; /* empty: every end passed the check */
+	std::vector<std::string> path;
+};
+
+/* The memory that process functions address: the words of the world being stepped. */
+inline std::vector<uint64_t> memory;
+
+struct Current {
+	ProcState *proc = nullptr;
+	size_t at = 0;
+	bool blocked = false;
+};
+inline Current current;
+
+/* One operation: replays its recorded result, or performs it and ends the step. */
+template <class F> uint64_t step(F &&perform)
+{
+	if (current.at < current.proc->seen.size())
+		return current.proc->seen[current.at++];
+	current.proc->seen.push_back(perform());
+	throw Frontier();
+}
+
+template <class T> T load(const T *p)
+{
+	return (T)step([&] { return (uint64_t)*p; });
+}
+
+template <class T, class V> void store(T *p, V v)
+{
+	step([&] {
+		*p = (T)v;
+		return 0;
+	});
+}
+
+template <class T, class F> T rmw(T *p, F &&f)
+{
+	return (T)step([&] {
+		T old = *p;
+		*p = (T)f(old);
+		return (uint64_t)old;
+	});
+}
+
+template <class T> bool cas(T *p, T *expected, T v)
+{
+	T old = rmw(p, [&](T o) { return o == *expected ? v : o; });
+	bool ok = old == *expected;
+
+	*expected = old;
+	return ok;
+}
+
+/* Waits until `ready()`, then performs `act` in the same step. */
+template <class P, class A> uint64_t wait(P &&ready, A &&act)
+{
+	return step([&]() -> uint64_t {
+		if (!ready()) {
+			current.blocked = true;
+			throw Frontier();
+		}
+		return act();
+	});
+}
+
+class Explorer
+{
+      public:
+	Explorer(size_t words, std::vector<Process> procs)
+	    : procs_(std::move(procs)), nwords_(words)
+	{
+	}
+
+	/* Sets words before the first step. */
+	std::function<void()> init = [] {};
+	/* Judges an end (memory = its words): empty string = as it should be. */
+	std::function<std::string(const World &)> check;
+	uint64_t max_states = 20000000;
+
+	Result run()
+	{
+		World w;
+
+		w.procs.resize(procs_.size());
+		memory.assign(nwords_, 0);
+		init();
+		w.words = memory;
+		visit(w);
+		return result_;
+	}
+
+      private:
+	std::vector<Process> procs_;
+	size_t nwords_;
+	Result result_;
+	std::unordered_set<std::string> visited_;
+	std::vector<std::string> path_;
+
+	static uint64_t mix(uint64_t h, uint64_t v)
+	{
+		h ^= v + 0x9e3779b97f4a7c15ull + (h << 6) + (h >> 2);
+		h *= 0xff51afd7ed558ccdull;
+		return h ^ (h >> 32);
+	}
+
+	static std::string key(const World &w)
+	{
+		uint64_t a = 1, b = 2;
+		auto add = [&](uint64_t v) {
+			a = mix(a, v);
+			b = mix(b, v + 0x1234567);
+		};
+
+		for (uint64_t v : w.words)
+			add(v);
+		for (auto &p : w.procs) {
+			add(p.seen.size() * 4 + p.done * 2 + p.dead);
+			for (uint64_t v : p.seen)
+				add(v);
+		}
+		return std::string((const char *)&a, 8) + std::string((const char *)&b, 8);
+	}
+
+	/* Makes one step of process i in `w`. False when it is blocked. */
+	bool advance(World &w, size_t i)
+	{
+		ProcState &p = w.procs[i];
+
+		memory.swap(w.words);
+		current = {&p, 0, false};
+		try {
+			procs_[i].run();
+			p.done = true;
+		} catch (const Frontier &) {
+		}
+		memory.swap(w.words);
+		return !current.blocked;
+	}
+
+	void fail(const std::string &why)
+	{
+		result_.failure = why;
+		result_.path = path_;
+	}
+
+	void visit(const World &w)
+	{
+		bool moved = false;
+
+		if (!visited_.insert(key(w)).second)
+			return;
+		if (++result_.states > max_states)
+			fail("too many states: the model does not end");
+		for (size_t i = 0; i < procs_.size() && result_.failure.empty(); i++) {
+			if (w.procs[i].done || w.procs[i].dead)
+				continue;
+			moved |= try_step(w, i);
+			if (procs_[i].mortal && result_.failure.empty())
+				try_death(w, i);
+		}
+		if (!moved && result_.failure.empty())
+			judge(w);
+	}
+
+	bool try_step(const World &w, size_t i)
+	{
+		World next = w;
+
+		if (!advance(next, i))
+			return false;
+		path_.push_back(
+			std::string(procs_[i].name) + " #" +
+			std::to_string(w.procs[i].seen.size()) + " -> " +
+			(next.procs[i].done ? "done" : std::to_string(next.procs[i].seen.back())));
+		visit(next);
+		path_.pop_back();
+		return true;
+	}
+
+	void try_death(const World &w, size_t i)
+	{
+		World next = w;
+
+		next.procs[i].dead = true;
+		path_.push_back(std::string(procs_[i].name) + " dies");
+		visit(next);
+		path_.pop_back();
+	}
+
+	void judge(const World &w)
+	{
+		std::string why;
+
+		result_.ends++;
+		memory = w.words;
+		why = check(w);
+		if (!why.empty())
+			fail(why);
+	}
+};
+
+static inline std::string describe(const Result &r)
+{
+	std::string s = r.failure + " after:\n";
+
+	for (auto &line : r.path)
+		s += "  " + line + "\n";
+	return s;
+}
+
+} // namespace explore
+
+#endif
