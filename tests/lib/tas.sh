@@ -134,16 +134,49 @@ tool() {
 	echo "$TAS_BUILD/bin/e2e_$1"
 }
 
-# tas_json COMMAND EXPRESSION: a Python expression over `d`, the answer of tasctl COMMAND --json.
+# tas_json COMMAND EXPRESSION: a Python expression over the answer of tasctl COMMAND --json; names in tests/lib/tasjson.py.
 tas_json() {
-	"${CTL[@]}" $1 --json | "$PYTHON" -c 'import json, sys
-d = json.load(sys.stdin)
-print(eval(sys.argv[1]))' "$2"
+	within 30 "${CTL[@]}" $1 --json | "$PYTHON" "$TAS_SRC/tests/lib/tasjson.py" "$2"
 }
 
 # used_tas: connections were made over tas, so that a scenario cannot pass by falling back to the kernel.
 used_tas() {
 	local n
-	n=$(tas_json status 'counter(d, "conn_established")') || fail "tasctl status failed"
+	n=$(tas_json status 'counter("conn_established")') || fail "tasctl status failed"
 	[ "$n" -gt 0 ] || fail "not one connection went over tas"
+}
+
+# What must come back to where it was when programs come and go. Descriptors and mappings are counted from outside.
+usage_now() {
+	echo "flows=$(tas_json flows 'len(rows)') listeners=$(tas_json listeners 'len(rows)') apps=$(tas_json apps 'len(rows)')" \
+		"descriptors=$(ls "/proc/$TAS_PID/fd" | wc -l) mappings=$(wc -l <"/proc/$TAS_PID/maps")"
+}
+resident_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$TAS_PID/status"; }
+
+usage_remember() {
+	local last=
+	# Settled: two looks alike.
+	settled() {
+		local now
+		now=$(usage_now)
+		[ "$now" = "$last" ] || { last=$now; sleep 0.3; return 1; }
+	}
+	wait_for 60 "tas to settle" settled
+	USAGE=$last
+	USAGE_KIB=$(resident_kib)
+	say "before: $USAGE resident=$USAGE_KIB KiB"
+}
+
+# usage_same [KIB]: back where usage_remember saw it, resident memory within KIB (default 16 MiB).
+usage_same() {
+	local kib
+	same() { [ "$(usage_now)" = "$USAGE" ]; }
+	for ((i = 0; i < 300; i++)); do
+		! same || break
+		sleep 0.2
+	done
+	same || fail "grown: $USAGE before, $(usage_now) now"
+	kib=$(resident_kib)
+	[ $((kib - USAGE_KIB)) -le "${1:-16384}" ] || fail "resident memory grew from $USAGE_KIB to $kib KiB"
+	say "after: the same, resident=$kib KiB"
 }
