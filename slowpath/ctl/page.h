@@ -1,0 +1,42 @@
+/*
+ * page.h - one page of rows: what answers a request. The functions that fill pages read the slow
+ * path's records and change nothing. Owner: slow path thread.
+ */
+#ifndef SP_CTL_PAGE_H
+#define SP_CTL_PAGE_H
+
+#include <stdint.h>
+#include "tas/ctl.h"
+
+struct sp;
+struct sp_conn;
+
+#define CTL_LOOK_MAX 1024u /* connection records looked at for one page: about 100 us */
+
+struct ctl_page {
+	struct tas_ctl_reply head;
+	uint8_t rows[TAS_CTL_REPLY_MAX - sizeof(struct tas_ctl_reply)];
+};
+
+static_assert(sizeof(struct ctl_page) == TAS_CTL_REPLY_MAX, "a page is a reply");
+
+/* Place of the next row, zeroed; NULL when the page is full. It counts once ctl_page_keep is
+ * called. */
+void *ctl_page_row(struct ctl_page *p, const struct tas_ctl_request *q);
+void ctl_page_keep(struct ctl_page *p);
+
+/* Each fills p->rows, p->head.nrows and p->head.next. 0 or -errno. head.row_bytes is set by the
+ * caller. */
+int ctl_page_hello(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
+int ctl_page_status(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
+int ctl_page_flows(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
+int ctl_page_flow(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
+int ctl_page_listeners(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
+int ctl_page_apps(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
+int ctl_page_cores(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
+int ctl_page_counters(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
+
+/* Sums of all drop_ and refuse_ counters. */
+void ctl_sum_reasons(struct sp *sp, uint64_t *drops, uint64_t *refused);
+
+#endif
