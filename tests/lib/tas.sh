@@ -41,7 +41,11 @@ log_level = \"info\""
 	[ -z "$extra" ] || echo "$extra"
 }
 
-tas_ready() { [ -S "$SOCKET" ] && [ -S "$CTL_SOCKET" ] && ip -n "$NS_T" link show tas0; }
+# Sockets of a killed service may lie about: ready is when a program can register and tasctl gets an answer.
+tas_ready() {
+	[ -S "$SOCKET" ] && [ -S "$CTL_SOCKET" ] && ip -n "$NS_T" link show tas0 &&
+		timeout 10 "$TAS_BUILD/bin/tas-run" -s "$SOCKET" --require -- true && timeout 10 "${CTL[@]}" status
+}
 
 tas_ready_or_dead() { gone "$TAS_PID" || tas_ready; }
 

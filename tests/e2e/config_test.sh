@@ -1,0 +1,81 @@
+#!/bin/bash
+# tas -n: good files pass in silence or with a word, bad ones are refused at their line; what only shows at start is refused there.
+. "$(dirname "$0")/../lib/e2e.sh"
+tas_only
+built
+watchdog 140
+
+netns_add t
+NS_T=$NS
+CHECK=(ip netns exec "$NS_T" "$TAS_BUILD/bin/tas" -n --config)
+
+good() { # good NAME TEXT
+	echo "$2" >"$T/$1.conf"
+	within 20 "${CHECK[@]}" "$T/$1.conf" >"$T/out" 2>&1 || fail "$1 was refused: $(cat "$T/out")"
+}
+
+bad() { # bad NAME LINE TEXT: refused with FILE:LINE in the first line of the answer
+	echo "$3" >"$T/$1.conf"
+	! within 20 "${CHECK[@]}" "$T/$1.conf" >"$T/out" 2>&1 || fail "$1 was accepted"
+	head -n 1 "$T/out" | grep -qF "$T/$1.conf:$2:" || fail "$1: no mention of line $2: $(cat "$T/out")"
+}
+
+OK='addresses = [ "10.99.0.2/24" ];'
+good smallest "$OK"
+good full "$(tas_conf)"
+good commented "# a comment
+$OK
+// another
+cores = 1;"
+[ ! -e "$TAS_SRC/etc/tas.conf" ] || within 20 "${CHECK[@]}" "$TAS_SRC/etc/tas.conf" >"$T/out" 2>&1 ||
+	fail "etc/tas.conf is refused: $(cat "$T/out")"
+
+bad unknown 3 "$OK
+
+adresses = [ \"10.0.0.1/24\" ];"
+bad syntax 2 "$OK
+cores = = 2;"
+bad type 2 "$OK
+cores = \"two\";"
+bad range 2 "$OK
+cores = 4000;"
+bad negative 3 "$OK
+# a comment
+max_flows = -1;"
+bad prefix 1 'addresses = [ "10.99.0.2/33" ];'
+bad address 2 'cores = 1;
+addresses = [ "10.99.0.two/24" ];'
+bad loopback 1 'addresses = [ "127.0.0.1/8" ];'
+bad entry 3 'addresses = [
+	"10.99.0.2/24",
+	"10.99.0/24x" ];'
+bad cc 2 "$OK
+cc = \"vegetarian\";"
+bad ports 2 "$OK
+local_ports = \"65000-61000\";"
+bad level 2 "$OK
+log_level = \"shout\";"
+bad mode 2 "$OK
+socket_mode = \"999\";"
+
+! within 20 "${CHECK[@]}" "$T/absent.conf" >"$T/out" 2>&1 || fail "an absent file was accepted"
+grep -qF "$T/absent.conf" "$T/out" || fail "an absent file: $(cat "$T/out")"
+
+refused() { # refused WHAT CONFIG: at start, with a sentence and without staying
+	tas_conf "$2" >"$T/refused.conf"
+	local status=0
+	within 30 ip netns exec "$NS_T" "$TAS_BUILD/bin/tas" --config "$T/refused.conf" >"$T/out" 2>&1 || status=$?
+	[ $status -ne 0 ] && [ -s "$T/out" ] || fail "$1: status $status, said: $(cat "$T/out")"
+	[ $status -lt 126 ] || fail "$1: ended by a signal, $status"
+}
+refused "ports that the kernel also gives out" 'local_ports = "40000-65000";'
+refused "a device that cannot be" 'port = "tap:a-name-longer-than-any-interface";'
+refused "a folder that is not there" "socket = \"$T/absent/tas.sock\";"
+
+# One service per socket; a file left by a dead one is no hindrance.
+"$PYTHON" -c "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind('$SOCKET')"
+tas_start
+refused "a second service on the same socket" 'port = "tap:tas1";'
+alive "$TAS_PID" && tas_ready || fail "the second service harmed the first"
+tas_stop
+say ok
