@@ -17,6 +17,7 @@ T=$(mktemp -d "${TMPDIR:-/tmp}/tas-e2e.XXXXXX")
 chmod 755 "$T"
 SPAWNED=()
 HOOKS=()
+FOREGROUND=
 CLEANED=
 
 say() { echo "$SELF: $*"; }
@@ -42,7 +43,12 @@ cleanup() {
 	trap '' INT TERM HUP
 	trap - ERR
 	set +e
-	[ $status -eq 0 ] || [ $status -eq 77 ] || show_logs
+	case $status in
+	0 | 77) ;;
+	130) echo "$SELF: interrupted; cleaning up" >&2 ;;
+	*) show_logs ;;
+	esac
+	[ -z "$FOREGROUND" ] || kill -TERM "$FOREGROUND" 2>/dev/null
 	for ((i = ${#SPAWNED[@]} - 1; i >= 0; i--)); do
 		kill -TERM "${SPAWNED[i]}" 2>/dev/null
 		kill -CONT "${SPAWNED[i]}" 2>/dev/null
@@ -97,10 +103,13 @@ wait_for() {
 	done
 }
 
-# within SECONDS COMMAND...: a foreground command that must end by itself; its status, or a failure of the test.
+# within SECONDS COMMAND...: a command that must end by itself; its status, or a failure of the test. Waited for in the background,
+# so that a signal to this script is heeded at once.
 within() {
 	local status=0
-	timeout -k 5 "$@" || status=$?
+	timeout -k 5 "$@" <&0 &
+	FOREGROUND=$!
+	wait "$FOREGROUND" || status=$?
 	[ $status -ne 124 ] && [ $status -ne 137 ] || fail "still running after $1 s: ${*:2}"
 	return $status
 }

@@ -3,7 +3,7 @@
 # A name is tas-e2e-PID-LABEL. Processes inside a namespace are this script's by construction, so they are ended by
 # asking the namespace for its pids. Namespaces whose script is gone (SIGKILL) are swept by the next run.
 
-NETNS_PREFIX=tas-e2e
+NETNS_PREFIX=${NETNS_PREFIX:-tas-e2e}
 NAMESPACES=()
 
 netns_kill() { # netns_kill NAMESPACE: every process inside, by pid
