@@ -14,7 +14,7 @@ JOBS	?= $(shell nproc)
 PREFIX	?= /usr/local
 SETUP	:= tests/lib/setup.sh
 CTEST	:= ctest --output-on-failure --no-tests=error -j $(JOBS)
-SOURCES	= $(shell git ls-files '*.c' '*.h' '*.cc' '*.def' | grep -v '\.def$$')
+SOURCES	= $(shell git ls-files '*.c' '*.h' '*.cc')
 
 .PHONY: all build asan setup servers demo test test-long format check-format install clean distclean
 
@@ -47,7 +47,7 @@ test: build asan servers
 test-long: build servers
 	@cd $(BUILD) && $(CTEST) -L long
 
-format: 
+format:
 	@$(SETUP) format
 	@clang-format -i $(SOURCES)
 

@@ -114,14 +114,13 @@ within() {
 	return $status
 }
 
-# watchdog SECONDS: ends this script in good order before the test driver would kill it without cleaning up.
+# watchdog SECONDS: ends this script in good order before the test driver would kill it without cleaning up. It sleeps in a
+# builtin, so that nothing of it stays behind when it is ended.
 watchdog() {
 	local script=$$
+	mkfifo "$T/watchdog"
 	(
-		trap 'kill "$nap" 2>/dev/null; exit 0' TERM
-		sleep "$1" &
-		nap=$!
-		wait "$nap" || exit 0
+		read -r -t "$1" _ <>"$T/watchdog" || :
 		echo "$SELF: FAILED: the whole scenario took longer than $1 s" >&2
 		kill -TERM "$script"
 		watchdog_hook
