@@ -45,7 +45,10 @@ enum tas_ctl_op {
 	TAS_CTL_OPS
 };
 
-/* States of a flow: X(name, text), in the words of RFC 9293 section 3.3.2. */
+/*
+ * States of a flow: X(name, text), in the words of RFC 9293 section 3.3.2. A simultaneous close
+ * shows as last-ack.
+ */
 #define TAS_CTL_STATES(X)                                                                          \
 	X(UNKNOWN, "unknown")                                                                      \
 	X(SYN_SENT, "syn-sent")                                                                    \
@@ -54,7 +57,6 @@ enum tas_ctl_op {
 	X(FIN_WAIT_1, "fin-wait-1")                                                                \
 	X(FIN_WAIT_2, "fin-wait-2")                                                                \
 	X(CLOSE_WAIT, "close-wait")                                                                \
-	X(CLOSING, "closing")                                                                      \
 	X(LAST_ACK, "last-ack")                                                                    \
 	X(TIME_WAIT, "time-wait")                                                                  \
 	X(ABORTING, "aborting")

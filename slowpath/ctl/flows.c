@@ -23,7 +23,7 @@ static enum tas_ctl_state open_state(uint32_t flags)
 	if (in && !out)
 		return TAS_CTL_S_CLOSE_WAIT;
 	if (in)
-		return acked ? TAS_CTL_S_CLOSING : TAS_CTL_S_LAST_ACK;
+		return acked ? TAS_CTL_S_TIME_WAIT : TAS_CTL_S_LAST_ACK;
 	if (out)
 		return acked ? TAS_CTL_S_FIN_WAIT_2 : TAS_CTL_S_FIN_WAIT_1;
 	return TAS_CTL_S_ESTABLISHED;
