@@ -2,9 +2,10 @@
  * app.h - registered programs: one record per process, from HELLO to the last core's
  * FP_EV_APP_GONE.
  *
- * The life of a record: GREETED (HELLO, nothing mapped) -> ACTIVE (REGION) -> DYING (the process
- * ended or broke the ABI; waiting for the cores) -> free. RESERVED is the id a FORK set aside for
- * the child. Owner: slow path thread. The part that cores read is struct fp_app (fastpath/fp.h).
+ * The life of a record: NEW (connected) -> GREETED (HELLO, nothing mapped) -> ACTIVE (REGION) ->
+ * DYING (the process ended or broke the ABI; waiting for the cores) -> free. RESERVED is the id a
+ * FORK set aside for the child. Owner: slow path thread. The part that cores read is struct fp_app
+ * (fastpath/fp.h).
  */
 #ifndef SP_APP_H
 #define SP_APP_H
@@ -17,7 +18,14 @@
 
 struct sp;
 
-enum sp_app_state { SP_APP_FREE, SP_APP_RESERVED, SP_APP_GREETED, SP_APP_ACTIVE, SP_APP_DYING };
+enum sp_app_state {
+	SP_APP_FREE,
+	SP_APP_NEW, /* connected, has not said HELLO */
+	SP_APP_RESERVED,
+	SP_APP_GREETED,
+	SP_APP_ACTIVE,
+	SP_APP_DYING,
+};
 
 struct sp_app {
 	uint32_t id;
@@ -28,18 +36,19 @@ struct sp_app {
 	char comm[16];
 	uint64_t joined_ns;
 	uint64_t token[2];   /* RESERVED: what the child must say */
-	uint64_t expires_ns; /* RESERVED: until then */
+	uint64_t expires_ns; /* NEW, RESERVED: until then */
 	uint32_t parent;     /* app id that forked it */
 	int sock, pidfd;     /* -1 = none */
 	struct sp_source sock_src, pid_src;
-	int region_fd;
 	uint64_t region_bytes, info_bytes;
 	uint64_t seg_bytes;  /* chunk memory in all */
 	uint32_t nlisteners; /* held */
 	uint32_t nconns;     /* connections bound to its slots, handshakes included */
+	uint32_t orphans;    /* head of the list of connections it claimed and never bound, their
+				listener gone */
 	uint32_t connecting; /* head of the list of handshakes */
 	uint32_t *slot_conn; /* [nslots] handshake that will be bound to a slot, 0 = none */
-	uint64_t gone_mask;  /* DYING: cores that still hold something */
+	uint32_t gone_left;  /* DYING: cores that still hold something of it */
 	uint64_t refused;    /* messages refused */
 	uint64_t accepted, connected; /* connections taken and made in all */
 };
@@ -50,6 +59,7 @@ struct sp_apps {
 	int listen_fd;
 	struct sp_source listen_src;
 	uint8_t draining; /* no new programs, no new connections */
+	uint8_t paused;	  /* out of descriptors: accepting starts again at the next tick */
 };
 
 struct sp_app *sp_app_get(struct sp *sp, uint32_t id);

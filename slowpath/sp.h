@@ -53,16 +53,18 @@ struct sp {
 	struct sp_apps apps;
 	struct sp_net net;
 	struct sp_backlog backlog[TAS_MAX_CORES];
+	struct sp_reap *reaps; /* reap.c */
+	uint32_t nreaps;
 	struct tas_sp_counters cnt;
-	uint64_t netns_dev, netns_ino; /* the daemon's network namespace */
+	uint64_t netns_cookie; /* of the daemon's network namespace */
 	uint16_t ip_id;
 	/* loop.c */
-	int epfd, timerfd, signalfd;
-	struct sp_source timer_src, signal_src, fp_src;
-	uint64_t timer_at_ns; /* armed for, UINT64_MAX = not armed */
-	uint64_t tick_ns;     /* last one-second tick */
-	uint8_t stop, ready;
-	uint8_t nic_dead;
+	int epfd, signalfd;
+	struct sp_source signal_src, fp_src;
+	void *pending; /* events of this round still to be dispatched */
+	int npending;
+	uint64_t tick_ns; /* last one-second tick */
+	uint8_t stop, nic_dead;
 	void *ctl; /* the control server's own */
 };
 

@@ -7,6 +7,7 @@
 #define SP_NET_H
 
 #include <stdint.h>
+#include "arena.h"
 #include "fp.h"
 #include "tas/region.h"
 
@@ -40,6 +41,7 @@ enum sp_neigh_state {
 #define SP_NEIGH_FRAME 1514u
 
 struct sp_neigh {
+	uint32_t hash_next;
 	uint16_t id; /* index of the fast path's table; 1 .. FP_MAX_NEIGH - 1 */
 	uint16_t net;
 	uint8_t state; /* enum sp_neigh_state */
@@ -51,14 +53,17 @@ struct sp_neigh {
 	uint64_t confirmed_ns, asked_ns, used_ns;
 	uint32_t src; /* index of the address to ask from */
 	uint8_t frame[SP_NEIGH_FRAME];
-	uint8_t pad[6];
+	uint8_t pad[2];
 };
+
+#define SP_NEIGH_BUCKETS 256u
 
 struct sp_net {
 	uint32_t naddrs, nroutes;
 	struct sp_addr addrs[TAS_INFO_ADDRS];
 	struct sp_route routes[TAS_INFO_ROUTES]; /* longest prefix first */
-	struct sp_neigh *neigh;			 /* [FP_MAX_NEIGH] by id, in an arena */
+	struct sp_arena neighs;
+	uint32_t neigh_buckets[SP_NEIGH_BUCKETS]; /* ids */
 	uint8_t mac[6];
 	uint16_t mtu;
 	uint64_t icmp_tokens, icmp_refill_ns;

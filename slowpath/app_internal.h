@@ -1,0 +1,77 @@
+/*
+ * app_internal.h - functions that the files about programs share; not for other readers.
+ * Owner: slow path thread.
+ */
+#ifndef SP_APP_INTERNAL_H
+#define SP_APP_INTERNAL_H
+
+#include "sp.h"
+
+/* ---- app.c: records, life and death ---- */
+/* -EADDRINUSE with a sentence logged when another daemon answers on the registration socket. */
+int sp_apps_check(struct sp *sp);
+/* Makes the registration socket and watches it. 0 or -errno with a sentence logged. */
+int sp_apps_init(struct sp *sp);
+/* No new programs; unlinks the socket. */
+void sp_apps_close(struct sp *sp);
+/* After the cores have stopped: frees everything. */
+void sp_apps_free(struct sp *sp);
+/* A new record in state NEW with a free id; NULL: too many programs. */
+struct sp_app *sp_app_new(struct sp *sp);
+/* The connection of `from` (state NEW) becomes that of the reserved record `to`; `from` is freed. 0
+ * or -errno. */
+int sp_app_adopt(struct sp *sp, struct sp_app *from, struct sp_app *to);
+/* HELLO was said: counted, logged. */
+void sp_app_greeted(struct sp *sp, struct sp_app *app);
+/* The program ended, left or is put out: everything of it goes. The record stays until the cores
+ * agree. */
+void sp_app_leave(struct sp *sp, struct sp_app *app, const char *reason);
+void sp_app_gone(struct sp *sp, uint32_t id);
+void sp_app_broken(struct sp *sp, uint32_t id);
+void sp_apps_tick(struct sp *sp);
+/* Watches a connected registration socket; takes it over. 0 or -errno. */
+int sp_app_attach(struct sp *sp, struct sp_app *app, int sock);
+
+/* ---- region.c: memory shared with a program ---- */
+struct sp_region_fds {
+	int control, page;
+};
+/* Makes the control segment and the read-only page and fills the cores' record. 0 or -errno. */
+int sp_region_create(struct sp *sp, struct sp_app *app, struct sp_region_fds *fds);
+/* One more chunk segment: its index, or -errno; *fd is the caller's. */
+int sp_region_segment(struct sp *sp, struct sp_app *app, int *fd);
+/* The cores hold nothing any more. */
+void sp_region_destroy(struct sp *sp, struct sp_app *app);
+/* The mapping of a program that `p` lies in: its id and range, or 0. Async-signal-safe. */
+uint32_t sp_region_at(struct sp *sp, const void *p);
+
+/* ---- policy.c ---- */
+struct sp_peer {
+	uint32_t pid, uid, gid;
+	int sock;
+};
+/* NULL when the peer may register, else the reason. */
+const char *sp_policy_refuses(struct sp *sp, const struct sp_peer *peer);
+/* Checks what a program asks for a connection and fills in the daemon's defaults. 0 or -EINVAL. */
+int sp_policy_opts(const struct sp *sp, const struct tas_sockopts *in, struct tas_sockopts *out);
+
+/* ---- handle.c: kernel sockets that programs present ---- */
+struct sp_handle {
+	uint64_t cookie;
+	uint8_t laddr[16]; /* all zero = wildcard */
+	uint16_t lport;	   /* network order, 0 = not bound */
+	uint8_t reuseport;
+};
+/* A TCP socket of our network namespace, IPv4 or IPv6 that takes IPv4. 0 or -errno. */
+int sp_handle_read(const struct sp *sp, int fd, struct sp_handle *out);
+/* SO_NETNS_COOKIE of this thread's namespace. 0 or -errno. */
+int sp_netns_cookie(uint64_t *out);
+
+/* ---- cmd.c ---- */
+/* Reads and answers a batch of messages. */
+void sp_cmd_input(struct sp *sp, struct sp_app *app);
+
+/* ---- sigbus.c ---- */
+void sp_sigbus_init(struct sp *sp);
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * loop.h - congestion control's rounds. Owner: slow path thread.
+ */
+#ifndef SP_CC_LOOP_H
+#define SP_CC_LOOP_H
+
+#include "tas/cc.h"
+
+struct sp;
+struct sp_conn;
+
+/* Feedback of an installed flow: runs its algorithm and sends the parameters to its core. */
+void sp_cc_feedback(struct sp *sp, struct sp_conn *c, const struct cc_feedback *fb);
+
+#endif

@@ -1,0 +1,209 @@
+/*
+ * cmd.c - messages of programs: receive, check, answer (include/tas/app_sp.h).
+ *
+ * Every field is hostile. A handler sees a private copy of the message and the descriptors that
+ * came with it, and fills a reply; whatever descriptors it did not keep are closed here. A
+ * malformed message is one of wrong size, magic, type, or with bits set where zero is meant: three
+ * end the connection. What a program may not do is refused by status and counted. Owner: slow path
+ * thread.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "app_internal.h"
+#include "cmd.h"
+
+#define BATCH	      16
+#define MALFORMED_MAX 3
+#define FDS_IN	      4 /* room for more than any command takes: the rest is closed by the kernel */
+
+struct command {
+	sp_cmd_fn *fn;
+	uint8_t state; /* least enum sp_app_state */
+	uint8_t fd_min, fd_max;
+};
+
+static const struct command commands[TAS_CMD_COUNT] = {
+	[TAS_CMD_HELLO] = {sp_cmd_hello, SP_APP_NEW, 0, 0},
+	[TAS_CMD_REGION] = {sp_cmd_region, SP_APP_GREETED, 0, 0},
+	[TAS_CMD_SEGMENT] = {sp_cmd_segment, SP_APP_ACTIVE, 0, 0},
+	[TAS_CMD_EVQ] = {sp_cmd_evq, SP_APP_ACTIVE, 0, 1},
+	[TAS_CMD_BIND] = {sp_cmd_bind, SP_APP_GREETED, 1, 1},
+	[TAS_CMD_LISTEN] = {sp_cmd_listen, SP_APP_GREETED, 1, 1},
+	[TAS_CMD_JOIN] = {sp_cmd_join, SP_APP_GREETED, 1, 1},
+	[TAS_CMD_UNLISTEN] = {sp_cmd_unlisten, SP_APP_GREETED, 0, 0},
+	[TAS_CMD_REWAKE] = {sp_cmd_rewake, SP_APP_GREETED, 0, 0},
+	[TAS_CMD_CONNECT] = {sp_cmd_connect, SP_APP_ACTIVE, 1, 1},
+	[TAS_CMD_SETOPT] = {sp_cmd_setopt, SP_APP_GREETED, 0, 0},
+	[TAS_CMD_FORK] = {sp_cmd_fork, SP_APP_GREETED, 0, 0},
+	[TAS_CMD_UNFORK] = {sp_cmd_unfork, SP_APP_GREETED, 0, 0},
+	[TAS_CMD_CANCEL] = {sp_cmd_cancel, SP_APP_ACTIVE, 0, 0},
+};
+
+static int is_well_formed(const struct tas_msg *m, ssize_t n, int truncated)
+{
+	if (n != (ssize_t)sizeof(*m) || truncated || m->magic != TAS_CMD_MAGIC)
+		return 0;
+	if (m->type == 0 || m->type >= TAS_CMD_COUNT || commands[m->type].fn == NULL)
+		return 0;
+	return m->zero[0] == 0 && m->zero[1] == 0 && m->pad0 == 0 && m->status == 0;
+}
+
+/* Takes the descriptors out of the control data. Returns how many. */
+static int take_fds(struct msghdr *mh, int fds[FDS_IN])
+{
+	struct cmsghdr *c;
+	int n = 0;
+
+	for (c = CMSG_FIRSTHDR(mh); c != NULL; c = CMSG_NXTHDR(mh, c)) {
+		int count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int)), i;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (i = 0; i < count; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + (size_t)i * sizeof(int), sizeof(int));
+			if (n < FDS_IN)
+				fds[n++] = fd;
+			else
+				close(fd);
+		}
+	}
+	return n;
+}
+
+static ssize_t receive(int sock, struct sp_request *rq, int *truncated)
+{
+	union {
+		char buf[CMSG_SPACE(FDS_IN * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {&rq->m, sizeof(rq->m)};
+	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n;
+
+	mh.msg_control = control.buf;
+	mh.msg_controllen = sizeof(control.buf);
+	n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	rq->nfds = n >= 0 ? take_fds(&mh, rq->fds) : 0;
+	*truncated = n >= 0 && (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+	return n;
+}
+
+/* 0, or -errno when the program does not read its replies: it is not waited for. */
+static int answer(const struct sp_app *app, const struct sp_reply *rp)
+{
+	union {
+		char buf[CMSG_SPACE(SP_REPLY_FDS * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {(void *)(uintptr_t)&rp->m, sizeof(rp->m)};
+	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+	size_t bytes = (size_t)rp->nfds * sizeof(int);
+
+	memset(&control, 0, sizeof(control));
+	if (rp->nfds > 0) {
+		mh.msg_control = control.buf;
+		mh.msg_controllen = CMSG_SPACE(bytes);
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(bytes);
+		memcpy(CMSG_DATA(&control.align), rp->fds, bytes);
+	}
+	return sendmsg(app->sock, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static void close_fds(const int *fds, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+}
+
+/* Refuses what the row of the table does not allow, else runs it. */
+static int run(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
+{
+	const struct command *cmd = &commands[rq->m.type];
+
+	if (rq->app->state < cmd->state || rq->nfds < cmd->fd_min || rq->nfds > cmd->fd_max) {
+		sp->cnt.refuse_msg++;
+		rq->app->refused++;
+		return -EPROTO;
+	}
+	return cmd->fn(sp, rq, rp);
+}
+
+static void count_refusal(struct sp *sp, struct sp_app *app, int status)
+{
+	if (status >= 0)
+		return;
+	app->refused++;
+	if (status == -EINVAL)
+		sp->cnt.refuse_msg++;
+	else if (status == -ENOBUFS || status == -EMFILE || status == -ENOMEM)
+		sp->cnt.refuse_limit++;
+	else if (status == -ENOTSOCK || status == -EXDEV || status == -EBADF)
+		sp->cnt.refuse_handle++;
+	else if (status == -EADDRNOTAVAIL)
+		sp->cnt.refuse_addr++;
+}
+
+/* One message. 1 = go on, 0 = nothing there, or the program has left. */
+static int one(struct sp *sp, struct sp_app *app)
+{
+	struct sp_request rq = {.app = app};
+	struct sp_reply rp = {.nfds = 0};
+	int truncated, status, err;
+	ssize_t n = receive(app->sock, &rq, &truncated);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0) {
+		sp_app_leave(sp, app, "closed its connection");
+		return 0;
+	}
+	rp.m.magic = TAS_CMD_MAGIC;
+	rp.m.abi_major = TAS_ABI_MAJOR;
+	if (is_well_formed(&rq.m, n, truncated)) {
+		rp.m.type = rq.m.type;
+		rp.m.seq = rq.m.seq;
+		status = run(sp, &rq, &rp);
+		count_refusal(sp, rq.app, status);
+	} else {
+		status = -EPROTO;
+		sp->cnt.refuse_msg++;
+		app->refused++;
+		app->malformed++;
+	}
+	rp.m.status = status;
+	app = rq.app; /* HELLO with a token goes on as the reserved record */
+	close_fds(rq.fds, rq.nfds);
+	if (app->state == SP_APP_DYING)
+		err = -EPIPE;
+	else
+		err = answer(app, &rp);
+	close_fds(rp.fds, rp.own);
+	if (err != 0)
+		sp_app_leave(sp, app, "does not read its replies");
+	else if (app->malformed >= MALFORMED_MAX)
+		sp_app_leave(sp, app, "malformed messages");
+	else
+		return 1;
+	return 0;
+}
+
+void sp_cmd_input(struct sp *sp, struct sp_app *app)
+{
+	uint32_t id = app->id;
+	int i;
+
+	for (i = 0; i < BATCH; i++) {
+		if (!one(sp, app) || sp_app_get(sp, id) != app)
+			return;
+	}
+}

@@ -1,0 +1,34 @@
+/*
+ * cmd.h - handlers of programs' messages, one per enum tas_cmd; private to cmd.c, cmd_app.c and
+ * cmd_sock.c. Owner: slow path thread.
+ */
+#ifndef SP_CMD_H
+#define SP_CMD_H
+
+#include "app_internal.h"
+#include "tas/app_sp.h"
+
+struct sp_request {
+	struct tas_msg m;   /* a private copy */
+	struct sp_app *app; /* HELLO may change it */
+	int fds[4];	    /* -1 in place of what a handler kept; the rest is closed for it */
+	int nfds;
+};
+
+#define SP_REPLY_FDS (TAS_MAX_CORES + 2)
+
+struct sp_reply {
+	struct tas_msg m;
+	int fds[SP_REPLY_FDS];
+	int nfds;
+	int own; /* of these, so many from the front are closed when they have been sent */
+};
+
+/* The reply's status: >= 0, or -errno. */
+typedef int sp_cmd_fn(struct sp *sp, struct sp_request *rq, struct sp_reply *rp);
+
+sp_cmd_fn sp_cmd_hello, sp_cmd_region, sp_cmd_segment, sp_cmd_evq, sp_cmd_fork, sp_cmd_unfork;
+sp_cmd_fn sp_cmd_bind, sp_cmd_listen, sp_cmd_join, sp_cmd_unlisten, sp_cmd_rewake, sp_cmd_connect,
+	sp_cmd_setopt, sp_cmd_cancel;
+
+#endif

@@ -1,0 +1,204 @@
+/*
+ * cmd_app.c - messages about the program itself: HELLO, REGION, SEGMENT, EVQ, FORK, UNFORK.
+ * Owner: slow path thread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "cmd.h"
+#include "conn/internal.h"
+#include "flowctl.h"
+#include "random.h"
+#include "reap.h"
+
+#define SECOND_NS 1000000000ull
+#define FORK_MAX_NS                                                                                \
+	(60 * SECOND_NS) /* a child announced by a living parent is waited for so long */
+#define FORKS_MAX 64	 /* announced and not yet come, per program */
+
+static struct sp_app *find_token(struct sp *sp, const uint64_t token[2])
+{
+	uint32_t cursor = 1;
+	struct sp_app *app;
+
+	while ((app = sp_app_next(sp, &cursor)) != NULL) {
+		if (app->state == SP_APP_RESERVED && app->token[0] == token[0] &&
+			app->token[1] == token[1])
+			return app;
+	}
+	return NULL;
+}
+
+int sp_cmd_hello(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
+{
+	struct sp_app *reserved;
+	int err;
+
+	if (rq->app->state != SP_APP_NEW)
+		return -EALREADY;
+	if (rq->m.abi_major != TAS_ABI_MAJOR) {
+		sp->cnt.refuse_abi++;
+		return -EPROTONOSUPPORT;
+	}
+	if (rq->m.token[0] != 0 || rq->m.token[1] != 0) {
+		reserved = find_token(sp, rq->m.token);
+		if (reserved == NULL)
+			return -ENOENT;
+		err = sp_app_adopt(sp, rq->app, reserved);
+		rq->app = reserved;
+		if (err != 0)
+			return err;
+	}
+	sp_app_greeted(sp, rq->app);
+	rp->m.id = rq->app->id;
+	return 0;
+}
+
+int sp_cmd_region(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
+{
+	struct sp_app *app = rq->app;
+	struct sp_region_fds fds;
+	uint32_t i;
+	int err;
+
+	if (app->state != SP_APP_GREETED)
+		return -EALREADY;
+	err = sp_region_create(sp, app, &fds);
+	if (err != 0)
+		return err;
+	app->state = SP_APP_ACTIVE;
+	rp->fds[0] = fds.control;
+	rp->fds[1] = fds.page;
+	rp->own = 2; /* the wake-up descriptors stay open for the cores */
+	for (i = 0; i < sp->ncores; i++)
+		rp->fds[2 + i] = fp_app(sp->fp, app->id)->core_fd[i];
+	rp->nfds = (int)sp->ncores + 2;
+	rp->m.id = sp->ncores;
+	rp->m.len = app->region_bytes;
+	rp->m.aux = app->info_bytes;
+	sp_flow_app(sp, SP_APP_ADD, app->id);
+	return 0;
+}
+
+int sp_cmd_segment(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
+{
+	int fd = -1, index = sp_region_segment(sp, rq->app, &fd);
+
+	if (index < 0)
+		return index;
+	rp->m.id = (uint32_t)index;
+	rp->m.len = TAS_SEG_BYTES;
+	rp->fds[rp->nfds++] = fd;
+	rp->own = 1;
+	return 0;
+}
+
+/* An eventfd that a write cannot block on: the cores write to it. */
+static int check_eventfd(int fd)
+{
+	char path[40], target[40];
+	int flags = fcntl(fd, F_GETFL);
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (flags < 0 || n < 0)
+		return -EBADF;
+	target[n] = '\0';
+	if (strncmp(target, "anon_inode:[eventfd", 19) != 0)
+		return -EBADF;
+	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ? -errno : 0;
+}
+
+int sp_cmd_evq(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
+{
+	struct fp_app *fa = sp_app_fp(sp, rq->app);
+	uint32_t q = rq->m.id;
+	int old, err;
+
+	(void)rp;
+	if (q >= fa->nevq)
+		return -EINVAL;
+	if (sp->nreaps >= SP_REAPS_MAX)
+		return -ENOBUFS;
+	if (rq->nfds == 1) {
+		err = check_eventfd(rq->fds[0]);
+		if (err != 0)
+			return err;
+	}
+	old = fa->evq_fd[q];
+	tas_store_rel(&fa->evq_fd[q], rq->nfds == 1 ? rq->fds[0] : -1);
+	rq->fds[0] = -1; /* kept */
+	if (old >= 0)
+		sp_reap_fd(sp, old);
+	return 0;
+}
+
+/* ---- fork ---- */
+
+static uint32_t children_awaited(struct sp *sp, uint32_t parent)
+{
+	uint32_t cursor = 1, n = 0;
+	struct sp_app *app;
+
+	while ((app = sp_app_next(sp, &cursor)) != NULL)
+		n += app->state == SP_APP_RESERVED && app->parent == parent;
+	return n;
+}
+
+/* The child holds what the parent holds. */
+static int hold_listeners_of(struct sp *sp, struct sp_app *child, struct sp_app *parent)
+{
+	uint32_t cursor = 1;
+	struct sp_listener *l;
+	int err;
+
+	while ((l = sp_listener_next(sp, &cursor)) != NULL) {
+		if (!sp_listener_held_by(l, parent->id))
+			continue;
+		err = sp_listener_hold(sp, l, child);
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+int sp_cmd_fork(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
+{
+	struct sp_app *parent = rq->app, *child;
+	int err;
+
+	if (children_awaited(sp, parent->id) >= FORKS_MAX)
+		return -ENOBUFS;
+	child = sp_app_new(sp);
+	if (child == NULL)
+		return -ENOBUFS;
+	child->state = SP_APP_RESERVED;
+	child->parent = parent->id;
+	child->uid = parent->uid;
+	child->gid = parent->gid;
+	child->expires_ns = sp->now_ns + FORK_MAX_NS;
+	sp_random(child->token, sizeof(child->token));
+	err = hold_listeners_of(sp, child, parent);
+	if (err != 0) {
+		sp_app_leave(sp, child, "too many holders");
+		return err;
+	}
+	rp->m.token[0] = child->token[0];
+	rp->m.token[1] = child->token[1];
+	rp->m.id = child->id;
+	return 0;
+}
+
+int sp_cmd_unfork(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
+{
+	struct sp_app *child = find_token(sp, rq->m.token);
+
+	(void)rp;
+	if (child == NULL || child->parent != rq->app->id)
+		return -ENOENT;
+	sp_app_leave(sp, child, "fork failed");
+	return 0;
+}

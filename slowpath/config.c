@@ -1,0 +1,439 @@
+/*
+ * config.c - options from defaults, a libconfig file and the command line (see config.h,
+ * config.def). An unknown key, a value of the wrong type or out of range is an error with its file
+ * and line. Owner: start-up.
+ */
+#include "config.h"
+#include "config_check.h"
+
+#include <errno.h>
+#include <libconfig.h>
+#include <stddef.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { STR, U32, MODE, LIST, RANGE };
+
+struct option_row {
+	const char *name;
+	enum kind kind;
+	size_t offset;
+	uint64_t min, max;
+	const char *def; /* as written on the command line */
+	const char *unit, *help;
+};
+
+#define TEXT_STR(def)	def
+#define TEXT_U32(def)	#def
+#define TEXT_MODE(def)	#def
+#define TEXT_LIST(def)	def
+#define TEXT_RANGE(def) def
+
+static const struct option_row rows[] = {
+#define X(kind, name, min, max, def, unit, help)                                                   \
+	{#name, kind, offsetof(struct sp_config, name), min, max, TEXT_##kind(def), unit, help},
+#include "config.def"
+#undef X
+};
+
+#define NROWS (sizeof(rows) / sizeof(rows[0]))
+
+static int fail(const struct sp_where *w, const char *name, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int fail(const struct sp_where *w, const char *name, const char *fmt, ...)
+{
+	uint32_t n;
+	va_list ap;
+
+	if (w->file != NULL)
+		snprintf(w->err, w->err_len, "%s:%d: %s: ", w->file, w->line, name);
+	else
+		snprintf(w->err, w->err_len, "--%s: ", name);
+	n = (uint32_t)strlen(w->err);
+	va_start(ap, fmt);
+	vsnprintf(w->err + n, w->err_len - n, fmt, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+static void *field(struct sp_config *conf, const struct option_row *row)
+{
+	return (char *)conf + row->offset;
+}
+
+static const struct option_row *find_row(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NROWS; i++) {
+		if (strcmp(rows[i].name, name) == 0)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+static int set_number(struct sp_config *conf, const struct option_row *row,
+	const struct sp_where *w, uint64_t value)
+{
+	if (value < row->min || value > row->max) {
+		if (row->kind == MODE)
+			return fail(w, row->name, "must be between %#o and %#o", (unsigned)row->min,
+				(unsigned)row->max);
+		return fail(w, row->name, "must be between %llu and %llu %s",
+			(unsigned long long)row->min, (unsigned long long)row->max, row->unit);
+	}
+	*(uint32_t *)field(conf, row) = (uint32_t)value;
+	return 0;
+}
+
+static int set_string(struct sp_config *conf, const struct option_row *row,
+	const struct sp_where *w, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len < row->min)
+		return fail(w, row->name, "must not be empty");
+	if (len > row->max)
+		return fail(
+			w, row->name, "longer than %llu characters", (unsigned long long)row->max);
+	memcpy(field(conf, row), text, len + 1);
+	return 0;
+}
+
+static int set_range(struct sp_config *conf, const struct option_row *row, const struct sp_where *w,
+	const char *text)
+{
+	struct sp_range *r = field(conf, row);
+	unsigned long low, high;
+	char *end;
+
+	errno = 0;
+	low = strtoul(text, &end, 10);
+	if (errno != 0 || end == text || *end != '-' || end[1] < '0' || end[1] > '9')
+		return fail(w, row->name, "must be written LOW-HIGH");
+	high = strtoul(end + 1, &end, 10);
+	if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9')
+		return fail(w, row->name, "must be written LOW-HIGH");
+	if (low < row->min || high > row->max || low > high)
+		return fail(w, row->name, "must lie between %llu and %llu, low first",
+			(unsigned long long)row->min, (unsigned long long)row->max);
+	r->low = (uint16_t)low;
+	r->high = (uint16_t)high;
+	return 0;
+}
+
+static void clear_list(struct sp_list *list)
+{
+	while (list->n > 0)
+		free(list->item[--list->n]);
+}
+
+static int add_item(struct sp_config *conf, const struct option_row *row, const struct sp_where *w,
+	const char *text, size_t len)
+{
+	struct sp_list *list = field(conf, row);
+	char *copy;
+
+	if (list->n >= row->max)
+		return fail(w, row->name, "more than %llu entries", (unsigned long long)row->max);
+	copy = strndup(text, len);
+	if (copy == NULL)
+		return fail(w, row->name, "out of memory");
+	list->item[list->n++] = copy;
+	return 0;
+}
+
+/* Comma-separated items, blanks around them dropped; an empty text is an empty list. */
+static int set_list(struct sp_config *conf, const struct option_row *row, const struct sp_where *w,
+	const char *text)
+{
+	const char *p = text;
+
+	clear_list(field(conf, row));
+	while (*p != '\0') {
+		size_t len = strcspn(p, ","), lead = strspn(p, " \t");
+		const char *item = p + (lead < len ? lead : len);
+		size_t n = len - (size_t)(item - p);
+		int err;
+
+		while (n > 0 && (item[n - 1] == ' ' || item[n - 1] == '\t'))
+			n--;
+		if (n == 0)
+			return fail(w, row->name, "empty entry in the list");
+		err = add_item(conf, row, w, item, n);
+		if (err != 0)
+			return err;
+		p += len;
+		if (*p == ',')
+			p++;
+	}
+	return 0;
+}
+
+/* A value written as text: on the command line, or a default. */
+static int set_text(struct sp_config *conf, const struct option_row *row, const struct sp_where *w,
+	const char *text)
+{
+	unsigned long long value;
+	char *end;
+
+	if (row->kind == STR)
+		return set_string(conf, row, w, text);
+	if (row->kind == RANGE)
+		return set_range(conf, row, w, text);
+	if (row->kind == LIST)
+		return set_list(conf, row, w, text);
+	errno = 0;
+	value = strtoull(text, &end, row->kind == MODE ? 8 : 10);
+	if (errno != 0 || end == text || *end != '\0' || text[0] == '-')
+		return fail(w, row->name, "\"%s\" is not a number", text);
+	return set_number(conf, row, w, value);
+}
+
+static int set_items(struct sp_config *conf, const struct option_row *row, const struct sp_where *w,
+	const config_setting_t *s)
+{
+	int i, err, n = config_setting_length(s);
+
+	clear_list(field(conf, row));
+	for (i = 0; i < n; i++) {
+		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		struct sp_where at = *w;
+		char number[24];
+		const char *text = config_setting_get_string(e);
+
+		at.line = (int)config_setting_source_line(e);
+		if (config_setting_type(e) == CONFIG_TYPE_INT) {
+			snprintf(number, sizeof(number), "%d", config_setting_get_int(e));
+			text = number;
+		}
+		if (text == NULL || *text == '\0')
+			return fail(&at, row->name, "entries must be strings");
+		err = add_item(conf, row, &at, text, strlen(text));
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+static int set_setting(struct sp_config *conf, const struct option_row *row,
+	const struct sp_where *w, const config_setting_t *s)
+{
+	int type = config_setting_type(s);
+	const char *text = config_setting_get_string(s);
+
+	if (row->kind == U32 || row->kind == MODE) {
+		if (row->kind == MODE && type == CONFIG_TYPE_STRING)
+			return set_text(conf, row, w, text);
+		if (type == CONFIG_TYPE_BOOL && row->max == 1)
+			return set_number(conf, row, w, (uint64_t)config_setting_get_bool(s));
+		if (type != CONFIG_TYPE_INT && type != CONFIG_TYPE_INT64)
+			return fail(w, row->name, "must be a number%s",
+				row->kind == MODE ? " or an octal string" : "");
+		if (config_setting_get_int64(s) < 0)
+			return fail(w, row->name, "must not be negative");
+		if (row->kind == MODE) /* written in decimal digits that mean octal */
+			return fail(w, row->name, "must be an octal string such as \"0660\"");
+		return set_number(conf, row, w, (uint64_t)config_setting_get_int64(s));
+	}
+	if (row->kind == LIST && (type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST))
+		return set_items(conf, row, w, s);
+	if (text == NULL)
+		return fail(w, row->name,
+			row->kind == LIST ? "must be a list of strings" : "must be a string");
+	return set_text(conf, row, w, text);
+}
+
+static int load_file(struct sp_config *conf, struct sp_origin *origin, const char *file,
+	config_t *lc, char *err, uint32_t err_len)
+{
+	config_setting_t *root;
+	int i;
+
+	if (config_read_file(lc, file) != CONFIG_TRUE) {
+		if (config_error_type(lc) == CONFIG_ERR_FILE_IO)
+			snprintf(err, err_len, "%s: %s", file, strerror(errno));
+		else
+			snprintf(err, err_len, "%s:%d: %s", file, config_error_line(lc),
+				config_error_text(lc));
+		return -EINVAL;
+	}
+	root = config_root_setting(lc);
+	for (i = 0; i < config_setting_length(root); i++) {
+		const config_setting_t *s = config_setting_get_elem(root, (unsigned)i);
+		const char *name = config_setting_name(s);
+		const struct option_row *row = find_row(name);
+		struct sp_where w = {file, (int)config_setting_source_line(s), err, err_len};
+
+		if (row == NULL)
+			return fail(&w, name, "unknown option");
+		if (set_setting(conf, row, &w, s) != 0)
+			return -EINVAL;
+		origin->line[row - rows] = w.line;
+	}
+	return 0;
+}
+
+static int load_defaults(struct sp_config *conf, char *err, uint32_t err_len)
+{
+	struct sp_where w = {NULL, 0, err, err_len};
+	size_t i;
+	int rc;
+
+	for (i = 0; i < NROWS; i++) {
+		if (rows[i].kind == STR && rows[i].def[0] == '\0')
+			continue;
+		rc = set_text(conf, &rows[i], &w, rows[i].def);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* --name=value and --name value, both ways; short options as getopt(3) would. */
+static int load_args(struct sp_config *conf, struct sp_origin *origin, struct sp_config_args *args,
+	int argc, char **argv, int apply, char *err, uint32_t err_len)
+{
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		const char *arg = argv[i], *value = strchr(arg, '=');
+		struct sp_where w = {NULL, 0, err, err_len};
+		const struct option_row *row;
+		char name[64];
+		size_t len = value != NULL ? (size_t)(value - arg) : strlen(arg);
+
+		if (strcmp(arg, "-n") == 0 || strcmp(arg, "--check") == 0) {
+			args->check = 1;
+			continue;
+		}
+		if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0) {
+			args->help = 1;
+			continue;
+		}
+		if (strcmp(arg, "--help-config") == 0) {
+			args->help_config = 1;
+			continue;
+		}
+		if (strcmp(arg, "-V") == 0 || strcmp(arg, "--version") == 0) {
+			args->version = 1;
+			continue;
+		}
+		if (strcmp(arg, "-c") != 0 && (strncmp(arg, "--", 2) != 0 || len >= sizeof(name))) {
+			snprintf(err, err_len, "%s: unknown argument (see --help)", arg);
+			return -EINVAL;
+		}
+		if (value == NULL && i + 1 >= argc) {
+			snprintf(err, err_len, "%s: needs a value", arg);
+			return -EINVAL;
+		}
+		value = value != NULL ? value + 1 : argv[++i];
+		if (strcmp(arg, "-c") == 0) {
+			args->file = value;
+			continue;
+		}
+		memcpy(name, arg + 2, len - 2);
+		name[len - 2] = '\0';
+		if (strcmp(name, "config") == 0) {
+			args->file = value;
+			continue;
+		}
+		row = find_row(name);
+		if (row == NULL) {
+			snprintf(err, err_len, "--%s: unknown option (see --help)", name);
+			return -EINVAL;
+		}
+		if (!apply)
+			continue;
+		if (set_text(conf, row, &w, value) != 0)
+			return -EINVAL;
+		origin->line[row - rows] = 0;
+	}
+	return 0;
+}
+
+int sp_config_load(struct sp_config *conf, struct sp_config_args *args, int argc, char **argv,
+	char *err, uint32_t err_len)
+{
+	struct sp_origin origin = {.file = NULL};
+	config_t lc;
+	int rc;
+
+	_Static_assert(NROWS <= SP_ORIGIN_ROWS, "a line number for every row");
+	memset(conf, 0, sizeof(*conf));
+	memset(args, 0, sizeof(*args));
+	config_init(&lc);
+	rc = load_args(conf, &origin, args, argc, argv, 0, err, err_len);
+	if (rc == 0)
+		rc = load_defaults(conf, err, err_len);
+	if (rc == 0 && args->file != NULL) {
+		origin.file = args->file;
+		rc = load_file(conf, &origin, args->file, &lc, err, err_len);
+	}
+	if (rc == 0)
+		rc = load_args(conf, &origin, args, argc, argv, 1, err, err_len);
+	config_destroy(&lc);
+	if (rc == 0)
+		rc = sp_config_check(conf, &origin, err, err_len);
+	if (rc != 0)
+		sp_config_free(conf);
+	return rc;
+}
+
+void sp_config_free(struct sp_config *conf)
+{
+	size_t i;
+
+	for (i = 0; i < NROWS; i++) {
+		if (rows[i].kind == LIST)
+			clear_list(field(conf, &rows[i]));
+	}
+}
+
+int sp_config_line(const struct sp_origin *origin, const char *name)
+{
+	const struct option_row *row = find_row(name);
+
+	return row != NULL ? origin->line[row - rows] : 0;
+}
+
+void sp_config_help(FILE *out)
+{
+	size_t i;
+
+	fputs("usage: tas [-c FILE] [-n] [--OPTION=VALUE ...]\n"
+	      "\n"
+	      "  -c, --config FILE  read options from FILE\n"
+	      "  -n, --check        check the options and exit\n"
+	      "  -h, --help         this text\n"
+	      "      --help-config  the options as a list for the manual page\n"
+	      "  -V, --version      version of the program and of its interface\n"
+	      "\n"
+	      "Options, in the file as OPTION = VALUE; and here as --OPTION=VALUE:\n",
+		out);
+	for (i = 0; i < NROWS; i++) {
+		fprintf(out, "  %-20s %s", rows[i].name, rows[i].help);
+		if (rows[i].unit[0] != '\0')
+			fprintf(out, " [%s]", rows[i].unit);
+		fprintf(out, " (%s)\n", rows[i].def[0] != '\0' ? rows[i].def : "none");
+	}
+}
+
+void sp_config_help_manual(FILE *out)
+{
+	size_t i;
+
+	for (i = 0; i < NROWS; i++) {
+		const struct option_row *r = &rows[i];
+
+		fprintf(out, ".It Cm %s\n%s.\n", r->name, r->help);
+		if (r->unit[0] != '\0')
+			fprintf(out, "Unit: %s.\n", r->unit);
+		if (r->kind == U32)
+			fprintf(out, "From %llu to %llu.\n", (unsigned long long)r->min,
+				(unsigned long long)r->max);
+		fprintf(out, "Default: %s.\n", r->def[0] != '\0' ? r->def : "none");
+	}
+}

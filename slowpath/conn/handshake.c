@@ -1,0 +1,330 @@
+/*
+ * handshake.c - segments that no core knows: new connections, handshakes in progress, strays.
+ *
+ * The checks are those of RFC 9293 3.10.7.2 (LISTEN), 3.10.7.3 (SYN-SENT) and 3.10.7.4
+ * (SYN-RECEIVED), in their order; what passes becomes an event of the state table in conn.c. RFC
+ * 7323, 5961, 3168 6.1.1. Owner: slow path thread.
+ */
+#include <errno.h>
+#include <string.h>
+#include "conn/internal.h"
+#include "flowctl.h"
+#include "net/internal.h"
+#include "tas/seq.h"
+#include "tas/wire.h"
+
+#define RCV_WND                                                                                    \
+	65535u /* offered in a SYN, where it is never scaled: the fast path's first buffer */
+#define WSCALE		  7
+#define WSCALE_MAX	  14   /* RFC 7323 section 2.3 */
+#define MSS_DEFAULT	  536u /* RFC 9293 3.7.1 */
+#define MSS_MIN		  88u  /* a smaller option is a way to make us send headers only */
+#define TS_OPT_BYTES	  12u
+#define SYN_RTO_NS	  1000000000ull
+#define HALF_PER_LISTENER 128u /* at least; else the backlog */
+
+/* ---- options ---- */
+
+static uint32_t initial_rcv_wnd(const struct sp_conn *c)
+{
+	return c->opts.rcvbuf != 0 && c->opts.rcvbuf < RCV_WND ? c->opts.rcvbuf : RCV_WND;
+}
+
+void sp_conn_take_options(struct sp *sp, struct sp_conn *c, const struct seg *s)
+{
+	uint32_t offered = c->flags, mss = s->mss != 0 ? s->mss : MSS_DEFAULT;
+	uint32_t own = sp->net.mtu - WIRE_IP4_HDR - WIRE_TCP_HDR;
+
+	c->irs = s->seq;
+	c->flags &= ~(SP_CONN_TS | SP_CONN_SACK | SP_CONN_WSCALE | SP_CONN_ECN);
+	if (s->has_ts && (offered & SP_CONN_TS)) {
+		c->flags |= SP_CONN_TS;
+		c->ts_recent = s->ts_val;
+	}
+	if (s->sack_ok && (offered & SP_CONN_SACK))
+		c->flags |= SP_CONN_SACK;
+	c->snd_wscale = c->rcv_wscale = 0;
+	if (s->wscale != SEG_NO_WSCALE && (offered & SP_CONN_WSCALE)) {
+		c->flags |= SP_CONN_WSCALE;
+		c->snd_wscale = s->wscale <= WSCALE_MAX ? s->wscale : WSCALE_MAX;
+		c->rcv_wscale = WSCALE;
+	}
+	if (offered & SP_CONN_ECN) {
+		uint8_t ecn = s->flags & (TCP_ECE | TCP_CWR);
+
+		if (s->flags & TCP_ACK ? ecn == TCP_ECE : ecn == (TCP_ECE | TCP_CWR))
+			c->flags |= SP_CONN_ECN;
+	}
+	c->peer_mss = (uint16_t)mss;
+	if (c->opts.maxseg != 0 && c->opts.maxseg < own)
+		own = c->opts.maxseg;
+	if (mss > own)
+		mss = own;
+	if (mss < MSS_MIN)
+		mss = MSS_MIN;
+	c->mss = (uint16_t)(c->flags & SP_CONN_TS ? mss - TS_OPT_BYTES : mss);
+}
+
+void sp_conn_offer_options(struct sp *sp, struct sp_conn *c)
+{
+	c->flags |= SP_CONN_TS | SP_CONN_SACK | SP_CONN_WSCALE;
+	if (sp->conf.ecn != 0)
+		c->flags |= SP_CONN_ECN;
+	c->rcv_wnd = initial_rcv_wnd(c);
+	c->rcv_wscale = WSCALE;
+}
+
+/* ---- the end of a handshake ---- */
+
+static uint32_t algorithm_of(const struct sp *sp, const struct sp_conn *c)
+{
+	uint32_t i;
+
+	for (i = 0; cc_algos[i] != NULL; i++) {
+		if (c->opts.cc == i + 1)
+			return i;
+	}
+	for (i = 0; cc_algos[i] != NULL; i++) {
+		if (strcmp(cc_algos[i]->name, sp->conf.cc) == 0)
+			return i;
+	}
+	return 0;
+}
+
+void sp_conn_establish(struct sp *sp, struct sp_conn *c)
+{
+	struct sp_app *app = sp_app_get(sp, c->app);
+
+	sp_conn_timer_clear(sp, c);
+	sp_half_open_remove(sp, c);
+	sp_connect_done(sp, c);
+	if (c->neigh == 0)
+		c->neigh = sp_neigh_for(
+			sp, c->tuple.raddr, c->flags & SP_CONN_PEERMAC ? c->peer_mac : NULL);
+	c->cc = algorithm_of(sp, c);
+	cc_algos[c->cc]->init(&c->cc_state, c->mss, sp->now_ns, &c->cc_params);
+	sp->cnt.conn_established++;
+	sp->conns.nopen++;
+	if (app != NULL && !(c->flags & SP_CONN_PASSIVE))
+		app->connected++;
+	sp_flow_install(sp, c);
+}
+
+/* ---- half-open connections ---- */
+
+static void half_open_add(struct sp *sp, struct sp_conn *c, struct sp_listener *l)
+{
+	struct sp_conns *cs = &sp->conns;
+	struct sp_conn *last = sp_arena_at(&cs->conns, cs->half_tail);
+
+	sp_conn_list_add(sp, &l->half_head, &l->half_tail, c);
+	c->lru_prev = cs->half_tail;
+	c->lru_next = 0;
+	if (last != NULL)
+		last->lru_next = c->id;
+	else
+		cs->half_head = c->id;
+	cs->half_tail = c->id;
+	c->flags |= SP_CONN_HALF;
+	l->nhalf++;
+	cs->nhalf++;
+}
+
+void sp_half_open_remove(struct sp *sp, struct sp_conn *c)
+{
+	struct sp_conns *cs = &sp->conns;
+	struct sp_conn *prev = sp_arena_at(&cs->conns, c->lru_prev);
+	struct sp_conn *next = sp_arena_at(&cs->conns, c->lru_next);
+	struct sp_listener *l = sp_listener_get(sp, c->listener);
+
+	if (!(c->flags & SP_CONN_HALF))
+		return;
+	c->flags &= ~SP_CONN_HALF;
+	sp_conn_list_del(sp, &l->half_head, &l->half_tail, c);
+	l->nhalf--;
+	if (prev != NULL)
+		prev->lru_next = c->lru_next;
+	else
+		cs->half_head = c->lru_next;
+	if (next != NULL)
+		next->lru_prev = c->lru_prev;
+	else
+		cs->half_tail = c->lru_prev;
+	c->lru_prev = c->lru_next = 0;
+	cs->nhalf--;
+}
+
+void sp_half_open_drop_oldest(struct sp *sp, struct sp_listener *l)
+{
+	uint32_t id = l != NULL ? l->half_head : sp->conns.half_head;
+	struct sp_conn *c = sp_conn_get(sp, id);
+
+	if (c == NULL)
+		return;
+	sp->cnt.drop_half_open++;
+	c->state = SP_CONN_FREE;
+	sp_conn_release(sp, c);
+}
+
+static uint32_t half_open_limit(const struct sp_listener *l)
+{
+	return l->backlog > HALF_PER_LISTENER ? l->backlog : HALF_PER_LISTENER;
+}
+
+/* A SYN for a listener: RFC 9293 3.10.7.2. */
+static void passive_open(struct sp *sp, struct sp_listener *l, const struct seg *s,
+	const uint8_t *frame, uint32_t min_iss)
+{
+	struct sp_conn *c;
+
+	if (sp_accept_full(l)) {
+		sp->cnt.drop_backlog_full++;
+		l->dropped++;
+		return;
+	}
+	if (l->nhalf >= half_open_limit(l))
+		sp_half_open_drop_oldest(sp, l);
+	if (sp->conns.nhalf >= sp->conns.half_max)
+		sp_half_open_drop_oldest(sp, NULL);
+	c = sp_conn_new(sp, &s->tuple);
+	if (c == NULL) {
+		sp->cnt.drop_no_conn_memory++;
+		return;
+	}
+	if (min_iss != 0 && seq_lt(c->iss, min_iss))
+		c->iss = min_iss;
+	c->flags |= SP_CONN_PASSIVE | SP_CONN_PEERMAC;
+	memcpy(c->peer_mac, wire_eth_src(frame), 6);
+	c->listener = l->id;
+	c->opts = l->opts;
+	c->state = SP_CONN_SYN_RCVD;
+	c->sent_ns = sp->now_ns;
+	sp_conn_offer_options(sp, c);
+	sp_conn_take_options(sp, c, s);
+	half_open_add(sp, c, l);
+	sp_conn_timer_set(sp, c, sp->now_ns + SYN_RTO_NS);
+	sp->cnt.conn_passive++;
+	sp_emit_syn(sp, c);
+}
+
+/* ---- segments of a handshake in progress ---- */
+
+/* RFC 9293 3.10.7.3. */
+static void input_syn_sent(
+	struct sp *sp, struct sp_conn *c, const struct seg *s, const struct sp_conn_input *in)
+{
+	if ((s->flags & TCP_ACK) && s->ack != c->iss + 1) {
+		sp_emit_rst(sp, s, in->frame); /* not for an RST */
+		return;
+	}
+	if (s->flags & TCP_RST) {
+		if (s->flags & TCP_ACK)
+			sp_conn_event(sp, c, SP_EV_RST, in);
+		return;
+	}
+	if (!(s->flags & TCP_SYN))
+		return;
+	sp_conn_event(sp, c, s->flags & TCP_ACK ? SP_EV_SYN_ACK : SP_EV_SYN, in);
+}
+
+/* First check of 3.10.7.4: some byte of the segment lies in the window (of a SYN-ACK: not scaled).
+ */
+static int acceptable(const struct sp_conn *c, const struct seg *s)
+{
+	uint32_t nxt = c->irs + 1, end = nxt + c->rcv_wnd;
+	uint32_t last = s->seq + s->len + ((s->flags & TCP_FIN) != 0);
+
+	if (last == s->seq)
+		return seq_leq(nxt, s->seq) && seq_leq(s->seq, end);
+	return seq_lt(s->seq, end) && seq_lt(nxt, last);
+}
+
+static int paws_rejects(const struct sp_conn *c, const struct seg *s)
+{
+	return (c->flags & SP_CONN_TS) && s->has_ts && seq_lt(s->ts_val, c->ts_recent);
+}
+
+static void challenge(struct sp *sp, const struct sp_conn *c)
+{
+	if (sp_stray_allowed(sp))
+		sp_emit_ack(sp, c);
+}
+
+/* RFC 9293 3.10.7.4, with 5961 for RST and SYN. */
+static void input_syn_rcvd(
+	struct sp *sp, struct sp_conn *c, const struct seg *s, const struct sp_conn_input *in)
+{
+	if (s->flags & TCP_RST) {
+		if (s->seq == c->irs + 1)
+			sp_conn_event(sp, c, SP_EV_RST, in);
+		else if (acceptable(c, s))
+			challenge(sp, c);
+		return;
+	}
+	if (s->flags & TCP_SYN) {
+		if (s->seq != c->irs)
+			challenge(sp, c);
+		else if (!(s->flags & TCP_ACK))
+			sp_conn_event(sp, c, SP_EV_SYN, in);
+		else if (s->ack == c->iss + 1)
+			sp_conn_event(sp, c, SP_EV_SYN_ACK, in);
+		return;
+	}
+	if (!acceptable(c, s) || paws_rejects(c, s)) {
+		challenge(sp, c);
+		return;
+	}
+	if (!(s->flags & TCP_ACK))
+		return;
+	if (s->ack != c->iss + 1) {
+		sp_emit_rst(sp, s, in->frame);
+		return;
+	}
+	sp_conn_event(sp, c, SP_EV_ACK, in);
+}
+
+/* ---- dispatch ---- */
+
+static void stray(struct sp *sp, const struct seg *s, const uint8_t *frame)
+{
+	sp->cnt.drop_stray++;
+	sp_emit_rst(sp, s, frame);
+}
+
+static void input_unknown(struct sp *sp, const struct seg *s, const uint8_t *frame)
+{
+	struct sp_timewait *w = sp_tw_find(sp, &s->tuple);
+	uint32_t min_iss = 0;
+	struct sp_listener *l;
+
+	if (w != NULL && sp_tw_input(sp, w, s, frame, &min_iss))
+		return;
+	if ((s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN) {
+		stray(sp, s, frame);
+		return;
+	}
+	l = sp->apps.draining ? NULL : sp_listener_match(sp, &s->tuple);
+	if (l == NULL)
+		stray(sp, s, frame);
+	else if (s->tuple.rport == 0)
+		sp->cnt.drop_syn_bad++;
+	else
+		passive_open(sp, l, s, frame, min_iss);
+}
+
+void sp_tcp_input(
+	struct sp *sp, const struct seg *s, const uint8_t *frame, uint32_t len, uint16_t gso_size)
+{
+	struct sp_conn *c = sp_conn_find(sp, &s->tuple);
+	struct sp_conn_input in = {
+		.seg = s, .frame = frame, .frame_len = len, .gso_size = gso_size};
+
+	if (c == NULL)
+		input_unknown(sp, s, frame);
+	else if (c->state == SP_CONN_SYN_SENT)
+		input_syn_sent(sp, c, s, &in);
+	else if (c->state == SP_CONN_SYN_RCVD)
+		input_syn_rcvd(sp, c, s, &in);
+	else
+		sp_conn_event(sp, c, SP_EV_SEGMENT, &in);
+}

@@ -1,0 +1,84 @@
+/*
+ * event.c - what the cores report, and what is done once a second. Owner: slow path thread.
+ */
+#include <time.h>
+#include "app_internal.h"
+#include "cc/loop.h"
+#include "conn/internal.h"
+#include "net/internal.h"
+#include "reap.h"
+#include "round.h"
+
+static struct sp_conn *conn_of(struct sp *sp, const struct fp_event *ev)
+{
+	struct sp_conn *c = sp_conn_get(sp, ev->conn);
+
+	return c != NULL && c->gen == ev->gen ? c : NULL;
+}
+
+static void taken(struct sp *sp, struct sp_conn *c, uint32_t app_id, uint32_t slot)
+{
+	struct sp_app *app = sp_app_get(sp, app_id);
+	struct sp_listener *l = sp_listener_get(sp, c->listener);
+
+	sp_accept_clear(sp, c);
+	if (l != NULL)
+		l->accepted++;
+	c->app = app_id;
+	c->slot = slot;
+	if (app == NULL)
+		return;
+	app->nconns++;
+	app->accepted++;
+}
+
+static void nic_dead(struct sp *sp)
+{
+	if (!sp->nic_dead)
+		sp_error("nic", "the device is gone, stopping port=%s", sp->conf.port);
+	sp->nic_dead = 1;
+	sp_loop_stop(sp);
+}
+
+void sp_event_input(struct sp *sp, const struct fp_event *ev)
+{
+	struct sp_conn_input in = {.closed = ev};
+	struct sp_conn *c = conn_of(sp, ev);
+
+	switch (ev->type) {
+	case FP_EV_CLOSED:
+		if (c != NULL)
+			sp_conn_event(sp, c, SP_EV_CLOSED, &in);
+		break;
+	case FP_EV_TAKEN:
+		if (c != NULL)
+			taken(sp, c, ev->u.taken.app, ev->u.taken.slot);
+		break;
+	case FP_EV_FEEDBACK:
+		if (c != NULL)
+			sp_cc_feedback(sp, c, &ev->u.fb);
+		break;
+	case FP_EV_APP_GONE:
+		sp_app_gone(sp, ev->id);
+		break;
+	case FP_EV_APP_BAD:
+		sp_app_broken(sp, ev->id);
+		break;
+	case FP_EV_NIC_DEAD:
+		nic_dead(sp);
+		break;
+	case FP_EV_NEIGH:
+		sp_neigh_used(sp, (uint16_t)ev->id);
+		break;
+	default:
+		break;
+	}
+}
+
+void sp_tick(struct sp *sp)
+{
+	sp_neigh_tick(sp);
+	sp_tw_tick(sp);
+	sp_apps_tick(sp);
+	sp_reap_run(sp);
+}

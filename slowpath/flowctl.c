@@ -1,0 +1,228 @@
+/*
+ * flowctl.c - messages to the cores, with a backlog for full rings (see flowctl.h).
+ * Owner: slow path thread.
+ */
+#include "flowctl.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "sp.h"
+
+#define BACKLOG_START 256u
+#define BACKLOG_ROOM  65536u /* no new flows for a core behind this many messages */
+
+static void release(struct sp_msg *m)
+{
+	if (m->type == SP_FRAME)
+		free((void *)(uintptr_t)m->u.frame.data);
+}
+
+/* Doubles the ring, oldest message first. 0 or -1. */
+static int grow(struct sp_backlog *b)
+{
+	uint32_t size = b->size == 0 ? BACKLOG_START : b->size * 2, i;
+	struct sp_msg *msgs = malloc((size_t)size * sizeof(*msgs));
+
+	if (msgs == NULL)
+		return -1;
+	for (i = 0; i < b->count; i++)
+		msgs[i] = b->msgs[(b->head + i) % b->size];
+	free(b->msgs);
+	b->msgs = msgs;
+	b->head = 0;
+	b->size = size;
+	return 0;
+}
+
+/*
+ * Memory for a message that must not be lost is memory we cannot do without: wait for the core
+ * rather than lose an installed connection. The core never waits for us, so this ends.
+ */
+static void send_waiting(struct sp *sp, uint32_t core, const struct sp_msg *m)
+{
+	sp_flow_flush(sp);
+	while (sp->backlog[core].count != 0 || fp_send(sp->fp, core, m) != 0)
+		sp_flow_flush(sp);
+}
+
+static void send_msg(struct sp *sp, uint32_t core, const struct sp_msg *m)
+{
+	struct sp_backlog *b = &sp->backlog[core];
+
+	if (b->count == 0 && fp_send(sp->fp, core, m) == 0)
+		return;
+	if (b->count == b->size && grow(b) != 0) {
+		send_waiting(sp, core, m);
+		return;
+	}
+	b->msgs[(b->head + b->count) % b->size] = *m;
+	b->count++;
+}
+
+static uint32_t core_of(struct sp *sp, const struct sp_conn *c)
+{
+	return fp_core_of(sp->fp, &c->tuple);
+}
+
+static struct sp_msg message(enum sp_msg_type type, const struct sp_conn *c)
+{
+	struct sp_msg m;
+
+	memset(&m, 0, sizeof(m));
+	m.type = type;
+	m.id = c->id;
+	m.gen = c->gen;
+	return m;
+}
+
+/* 0 would mean "none": at least one microsecond. */
+static uint32_t handshake_rtt_us(uint64_t ns)
+{
+	uint64_t us = ns / 1000;
+
+	if (us == 0)
+		return 1;
+	return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+void sp_flow_install(struct sp *sp, const struct sp_conn *c)
+{
+	struct sp_msg m = message(SP_FLOW_INSTALL, c);
+	struct fp_flow_init *in = &m.u.install;
+
+	in->tuple = c->tuple;
+	in->conn = c->id;
+	in->gen = c->gen;
+	in->iss = c->iss;
+	in->irs = c->irs;
+	in->snd_wnd = c->snd_wnd;
+	in->ts_recent = c->ts_recent;
+	in->rcv_adv = c->irs + 1 + c->rcv_wnd;
+	in->mss = c->mss;
+	in->snd_wscale = c->snd_wscale;
+	in->rcv_wscale = c->rcv_wscale;
+	in->has_ts = (c->flags & SP_CONN_TS) != 0;
+	in->has_sack = (c->flags & SP_CONN_SACK) != 0;
+	in->has_ecn = (c->flags & SP_CONN_ECN) != 0;
+	in->tos = (uint8_t)c->opts.tos;
+	in->neigh = c->neigh;
+	in->app = (uint16_t)c->app;
+	in->slot = c->slot;
+	in->listener = c->listener;
+	in->accept_entry = c->accept_entry;
+	in->accept_ticket = c->accept_ticket;
+	if (!(c->flags & SP_CONN_RETRANS) && sp->now_ns > c->sent_ns)
+		in->rtt_us = handshake_rtt_us(sp->now_ns - c->sent_ns);
+	in->ts_offset = c->ts_offset;
+	in->opts = c->opts;
+	in->cc = c->cc_params;
+	send_msg(sp, core_of(sp, c), &m);
+}
+
+void sp_flow_abort(struct sp *sp, const struct sp_conn *c, int error, int send_rst)
+{
+	struct sp_msg m = message(SP_FLOW_ABORT, c);
+
+	m.u.abort.error = error;
+	m.u.abort.send_rst = (uint32_t)send_rst;
+	send_msg(sp, core_of(sp, c), &m);
+}
+
+void sp_flow_cc(struct sp *sp, const struct sp_conn *c, const struct cc_params *p)
+{
+	struct sp_msg m = message(SP_CC_SET, c);
+	uint32_t core = core_of(sp, c);
+
+	m.u.cc = *p;
+	if (sp->backlog[core].count == 0) /* else dropped: the next feedback brings newer ones */
+		(void)fp_send(sp->fp, core, &m);
+}
+
+void sp_flow_opts(struct sp *sp, const struct sp_conn *c, const struct tas_sockopts *o)
+{
+	struct sp_msg m = message(SP_FLOW_OPTS, c);
+
+	m.u.opts = *o;
+	send_msg(sp, core_of(sp, c), &m);
+}
+
+void sp_flow_pmtu(struct sp *sp, const struct sp_conn *c, uint16_t mtu, uint32_t quoted_seq)
+{
+	struct sp_msg m = message(SP_PMTU, c);
+
+	m.u.quoted.seq = quoted_seq;
+	m.u.quoted.has_seq = 1;
+	m.u.quoted.pmtu = mtu;
+	send_msg(sp, core_of(sp, c), &m);
+}
+
+void sp_flow_frame(struct sp *sp, const struct sp_conn *c, const uint8_t *frame, uint32_t len,
+	uint16_t gso_size)
+{
+	struct sp_msg m = message(SP_FRAME, c);
+	uint8_t *copy = malloc(len);
+
+	if (copy == NULL)
+		return; /* as if the network had lost it */
+	memcpy(copy, frame, len);
+	m.u.frame.data = (uint64_t)(uintptr_t)copy;
+	m.u.frame.len = len;
+	m.u.frame.gso_size = gso_size;
+	send_msg(sp, core_of(sp, c), &m);
+}
+
+void sp_flow_app(struct sp *sp, enum sp_msg_type type, uint32_t app)
+{
+	struct sp_msg m;
+	uint32_t i;
+
+	memset(&m, 0, sizeof(m));
+	m.type = type;
+	m.id = app;
+	for (i = 0; i < sp->ncores; i++)
+		send_msg(sp, i, &m);
+}
+
+int sp_flow_room(struct sp *sp, const struct tas_tuple *t)
+{
+	return sp->backlog[fp_core_of(sp->fp, t)].count < BACKLOG_ROOM;
+}
+
+int sp_flow_backlogged(const struct sp *sp)
+{
+	uint32_t i;
+
+	for (i = 0; i < sp->ncores; i++) {
+		if (sp->backlog[i].count != 0)
+			return 1;
+	}
+	return 0;
+}
+
+void sp_flow_flush(struct sp *sp)
+{
+	uint32_t i;
+
+	for (i = 0; i < sp->ncores; i++) {
+		struct sp_backlog *b = &sp->backlog[i];
+
+		while (b->count != 0 && fp_send(sp->fp, i, &b->msgs[b->head]) == 0) {
+			b->head = (b->head + 1) % b->size;
+			b->count--;
+		}
+	}
+}
+
+void sp_flow_free(struct sp *sp)
+{
+	uint32_t i, j;
+
+	for (i = 0; i < TAS_MAX_CORES; i++) {
+		struct sp_backlog *b = &sp->backlog[i];
+
+		for (j = 0; j < b->count; j++)
+			release(&b->msgs[(b->head + j) % b->size]);
+		free(b->msgs);
+		memset(b, 0, sizeof(*b));
+	}
+}
