@@ -285,12 +285,15 @@ static void deliver(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env 
 void tcp_sent_ack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, uint64_t ack,
 	struct tcp_delivery *d)
 {
+	int again = 0;
+
 	while (c->sent_head != 0) {
 		struct tcp_sent *n = sent_at(env, c->sent_head);
 		uint32_t part;
 
 		if (n->start >= ack)
 			break;
+		again |= n->retx != 0;
 		part = (uint32_t)min_u64(n->len, ack - n->start);
 		if (!(n->flags & SENT_SACKED))
 			deliver(f, c, env, n, part, part == n->len, d);
@@ -302,6 +305,9 @@ void tcp_sent_ack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, ui
 		n->start += part;
 		n->len -= part;
 	}
+	/* Behind a hole that was filled, data waited in the receiver: that is no round trip. */
+	if (again)
+		d->rtt_us = 0;
 }
 
 /*
