@@ -3,6 +3,7 @@
  */
 #include "sample.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,24 @@ const void *sample_find(const struct sample *s, const struct table *t, const voi
 	if (low == s->n || t->key(sample_at(s, t, low)) != key)
 		return NULL;
 	return sample_at(s, t, low);
+}
+
+int sample_sum(struct sample *s, const struct table *t, const struct tas_ctl_counter *c)
+{
+	struct tas_ctl_counter *rows = (struct tas_ctl_counter *)(void *)s->rows, *place;
+	uint32_t i;
+
+	for (i = 0; i < s->n; i++) { /* some tens of rows */
+		if (strncmp(rows[i].name, c->name, sizeof(c->name)) == 0) {
+			rows[i].value += c->value;
+			return 0;
+		}
+	}
+	place = sample_add(s, t);
+	if (place == NULL)
+		return -ENOMEM;
+	*place = *c;
+	return 0;
 }
 
 void sample_clear(struct sample *s)

@@ -20,6 +20,9 @@ const void *sample_at(const struct sample *s, const struct table *t, uint32_t i)
 void sample_sort(struct sample *s, const struct table *t);
 /* The row with the same key in a sorted sample, or NULL. */
 const void *sample_find(const struct sample *s, const struct table *t, const void *row);
+/* Adds a counter to the one of the same name (the sum over the cores), or appends it. 0 or -ENOMEM.
+ */
+int sample_sum(struct sample *s, const struct table *t, const struct tas_ctl_counter *c);
 void sample_clear(struct sample *s);
 void sample_free(struct sample *s);
 

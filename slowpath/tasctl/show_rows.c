@@ -70,36 +70,11 @@ static const struct table *table_of(const struct options *o)
 	}
 }
 
-/* The row of the sample with the same name (counters: some tens of rows). */
-static struct tas_ctl_counter *same_name(struct sample *s, const struct tas_ctl_counter *c)
-{
-	struct tas_ctl_counter *rows = (struct tas_ctl_counter *)(void *)s->rows;
-	uint32_t i;
-
-	for (i = 0; i < s->n; i++) {
-		if (strncmp(rows[i].name, c->name, sizeof(c->name)) == 0)
-			return &rows[i];
-	}
-	return NULL;
-}
-
-/* Adds a counter to its sum over the cores. */
 static int add_counter(struct run *r, const struct tas_ctl_counter *c)
 {
-	struct tas_ctl_counter *sum;
-
 	if (r->reasons && !(c->flags & TAS_CTL_C_REASON))
 		return 0;
-	sum = same_name(&r->now, c);
-	if (sum != NULL) {
-		sum->value += c->value;
-		return 0;
-	}
-	sum = sample_add(&r->now, r->table);
-	if (sum == NULL)
-		return -ENOMEM;
-	*sum = *c;
-	return 0;
+	return sample_sum(&r->now, r->table, c);
 }
 
 /* Appends the rows of the client's last reply. */

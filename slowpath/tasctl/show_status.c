@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include "json.h"
+#include "sample.h"
 #include "table.h"
 #include "tas/region.h"
 #include "units.h"
@@ -192,7 +193,24 @@ static void json_mac(struct json *j, const struct tas_ctl_status *s)
 	json_text(j, "mac", text, sizeof(text));
 }
 
-static void json_status(const struct options *o, const struct tas_ctl_status *s)
+/* Every counter, summed over the cores, as one member each. */
+static void json_counters(struct json *j, const struct sample *counters)
+{
+	uint32_t i;
+
+	json_open(j, "counters", '{');
+	for (i = 0; i < counters->n; i++) {
+		const struct tas_ctl_counter *c = sample_at(counters, &table_counters, i);
+		char name[sizeof(c->name) + 1] = "";
+
+		memcpy(name, c->name, sizeof(c->name));
+		json_number(j, name, c->value);
+	}
+	json_close(j, '}');
+}
+
+static void json_status(
+	const struct options *o, const struct tas_ctl_status *s, const struct sample *counters)
 {
 	struct json j;
 	size_t i;
@@ -236,6 +254,7 @@ static void json_status(const struct options *o, const struct tas_ctl_status *s)
 	MEMBER(drops);
 	MEMBER(refused);
 #undef MEMBER
+	json_counters(&j, counters);
 	json_open(&j, "notes", '[');
 	for (i = 0; i < NNOTES; i++)
 		json_text(&j, NULL, notes[i], UINT32_MAX);
@@ -243,23 +262,55 @@ static void json_status(const struct options *o, const struct tas_ctl_status *s)
 	json_end(&j);
 }
 
-int show_status(struct client *c, const struct options *o)
+static int read_counters(struct client *c, struct sample *sum)
 {
 	struct tas_ctl_request q;
+	struct tas_ctl_counter row;
+	uint32_t i;
+	int err;
+
+	client_request(&q, TAS_CTL_COUNTERS);
+	sample_clear(sum);
+	do {
+		err = client_call(c, &q);
+		for (i = 0; err == 0 && i < c->head.nrows; i++) {
+			client_row(c, i, &row, sizeof(row));
+			err = sample_sum(sum, &table_counters, &row);
+		}
+		q.cursor = c->head.next;
+	} while (err == 0 && q.cursor != 0);
+	return err;
+}
+
+static int status_once(struct client *c, const struct options *o, uint32_t shown)
+{
+	struct sample counters = {.rows = NULL};
+	struct tas_ctl_request q;
 	struct tas_ctl_status s;
+	int err;
+
+	client_request(&q, TAS_CTL_STATUS);
+	err = one_row(c, &q, &s, sizeof(s));
+	if (err == 0 && o->json)
+		err = read_counters(c, &counters);
+	if (err == 0) {
+		show_separate(o, shown);
+		if (o->json)
+			json_status(o, &s, &counters);
+		else
+			print_status(&s);
+	}
+	sample_free(&counters);
+	return err;
+}
+
+int show_status(struct client *c, const struct options *o)
+{
 	uint32_t shown = 1;
 	int err;
 
 	do {
-		client_request(&q, TAS_CTL_STATUS);
-		err = one_row(c, &q, &s, sizeof(s));
-		if (err != 0)
-			return err;
-		show_separate(o, shown);
-		if (o->json)
-			json_status(o, &s);
-		else
-			print_status(&s);
-	} while (show_again(o, &shown));
-	return 0;
+		err = status_once(c, o, shown);
+	} while (err == 0 && show_again(o, &shown));
+	return err;
 }

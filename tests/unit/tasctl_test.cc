@@ -287,6 +287,8 @@ TEST_F(Tasctl, Json_is_valid_and_carries_its_schema)
 		EXPECT_TRUE(JsonReader::valid(o.lines()[0])) << cmd << ": " << o.out.substr(0, 300);
 		EXPECT_EQ(json_number(o.out, "schema"), 1) << cmd;
 	}
+	EXPECT_EQ(json_number(run("status --json").out, "drop_short"),
+		6); /* every counter, summed over the cores */
 	Output o = run("flow 9 --json");
 	EXPECT_EQ(json_number(o.out, "bytes_in"), 9000);
 	EXPECT_EQ(json_number(o.out, "local_port"), 80);
