@@ -20,9 +20,9 @@ static int sent_after(uint32_t t1, uint64_t end1, uint32_t t2, uint64_t end2)
 
 /* Section 6.2 steps 2 and 3. */
 void tcp_rack_delivered(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env,
-	const struct tcp_sent *n, uint32_t xmit_us, uint64_t end)
+	const struct tcp_sent *n, uint32_t sent_us, uint64_t end)
 {
-	uint32_t rtt = env->now_us - xmit_us;
+	uint32_t rtt = env->now_us - sent_us;
 
 	if (end > c->fack)
 		c->fack = end;
@@ -31,12 +31,12 @@ void tcp_rack_delivered(struct fp_flow *f, struct tcp_cold *c, const struct tcp_
 	/* The ACK of a retransmission that is younger than any round trip is the original's. */
 	if (n->retx != 0 && rtt < c->min_rtt_us)
 		return;
-	if (c->rack_valid && !sent_after(xmit_us, end, f->rack_us, c->rack_end))
+	if (c->rack_valid && !sent_after(n->xmit_us, end, f->rack_us, c->rack_end))
 		return;
 	c->rack_valid = 1;
 	c->rack_rtt_us = rtt;
 	c->rack_end = end;
-	f->rack_us = xmit_us;
+	f->rack_us = n->xmit_us;
 }
 
 /* Section 6.2 step 4: at most once a round trip, a D-SACK widens the window. */

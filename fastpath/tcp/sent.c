@@ -134,6 +134,7 @@ static void try_merge(const struct fp_flow *f, struct tcp_cold *c, struct tcp_en
 		return;
 	a->len += b->len;
 	a->xmit_us = b->xmit_us;
+	a->cut = b->cut;
 	list_remove(c, env, a->next);
 }
 
@@ -156,6 +157,7 @@ int tcp_sent_split(struct tcp_cold *c, struct tcp_env *env, uint32_t i, uint64_t
 	m->start = at;
 	m->len = (uint32_t)(sent_end(n) - at);
 	n->len = (uint32_t)(at - n->start);
+	n->cut = n->first_us != n->xmit_us;
 	list_insert_after(c, env, i, j);
 	return 1;
 }
@@ -169,6 +171,7 @@ static void note_sending(
 	}
 	n->first_us = env->now_us;
 	n->xmit_us = env->now_us;
+	n->cut = 0;
 	n->delivered = c->delivered;
 	n->delivered_us = c->delivered_us;
 	n->sent0_us = c->first_tx_us;
@@ -259,27 +262,28 @@ uint32_t tcp_sent_first_lost(const struct tcp_cold *c, const struct tcp_env *env
 	return i;
 }
 
-/* The peer has `len` bytes of node n up to `end`; `whole`: all of it, so its last sending time
- * counts. */
+/* The peer has the first `len` bytes of node n; what of a merged node left when is known for its
+ * end only. */
 static void deliver(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env,
-	const struct tcp_sent *n, uint32_t len, int whole, struct tcp_delivery *d)
+	const struct tcp_sent *n, uint32_t len, struct tcp_delivery *d)
 {
-	uint32_t xmit_us = whole ? n->xmit_us : n->first_us;
+	int exact = len == n->len && !n->cut;
+	uint32_t sent_us = exact ? n->xmit_us : n->first_us;
 
 	d->bytes += len;
 	if (n->retx == 0) {
 		d->orig |= n->start < c->recover;
-		if (whole)
-			d->rtt_us = max_u32(env->now_us - n->xmit_us, 1);
+		if (exact)
+			d->rtt_us = max_u32(env->now_us - sent_us, 1);
 	}
 	if (!d->any || n->delivered >= d->prior) {
 		d->any = 1;
 		d->prior = n->delivered;
 		d->prior_us = n->delivered_us;
-		d->send_us = xmit_us - n->sent0_us;
-		c->first_tx_us = xmit_us;
+		d->send_us = sent_us - n->sent0_us;
+		c->first_tx_us = sent_us;
 	}
-	tcp_rack_delivered(f, c, env, n, xmit_us, n->start + len);
+	tcp_rack_delivered(f, c, env, n, sent_us, n->start + len);
 }
 
 void tcp_sent_ack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, uint64_t ack,
@@ -296,7 +300,7 @@ void tcp_sent_ack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, ui
 		again |= n->retx != 0;
 		part = (uint32_t)min_u64(n->len, ack - n->start);
 		if (!(n->flags & SENT_SACKED))
-			deliver(f, c, env, n, part, part == n->len, d);
+			deliver(f, c, env, n, part, d);
 		*sum_of(f, c, n->flags) -= part;
 		if (part == n->len) {
 			list_remove(c, env, c->sent_head);
@@ -351,7 +355,7 @@ void tcp_sent_sack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, u
 			continue;
 		n = sent_at(env, m);
 		next = n->next;
-		deliver(f, c, env, n, n->len, 1, d);
+		deliver(f, c, env, n, n->len, d);
 		set_flags(f, c, n, SENT_SACKED);
 		try_merge(f, c, env, m);
 		next = n->next;

@@ -24,7 +24,9 @@ struct tcp_sent {
 	uint32_t delivered_us, sent0_us; /* delivery rate: times at sending */
 	uint8_t flags;
 	uint8_t retx; /* times retransmitted, saturating */
-	uint16_t pad;
+	uint8_t cut;  /* front part of a cut: when its end was sent is only known to be first..xmit
+		       */
+	uint8_t pad;
 };
 
 _Static_assert(sizeof(struct tcp_sent) == 48, "pool node");
@@ -82,8 +84,8 @@ void tcp_sent_unlose(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env)
 /* Frees every node. */
 void tcp_sent_clear(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env);
 
-/* rack.c: a node of which `end` is the last position was delivered. */
+/* rack.c: node n was delivered up to position `end`; it left no earlier than sent_us. */
 void tcp_rack_delivered(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env,
-	const struct tcp_sent *n, uint32_t xmit_us, uint64_t end);
+	const struct tcp_sent *n, uint32_t sent_us, uint64_t end);
 
 #endif
