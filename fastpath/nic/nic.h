@@ -1,9 +1,10 @@
 /*
- * nic.h - a NIC port: a handful of functions, two families behind them (tap with virtio-net header, DPDK).
+ * nic.h - a NIC port: a handful of functions, two families behind them (tap with virtio-net header,
+ * DPDK).
  *
- * A port has nqueues receive/transmit queue pairs, one per fast-path core, and one transmit-only handle for
- * the slow path (queue index nqueues). A queue is used by one thread at a time. Frames are Ethernet.
- * nic_rx() hands out buffers that stay valid until nic_rx_done() on the same queue.
+ * A port has nqueues receive/transmit queue pairs, one per fast-path core, and one transmit-only
+ * handle for the slow path (queue index nqueues). A queue is used by one thread at a time. Frames
+ * are Ethernet. nic_rx() hands out buffers that stay valid until nic_rx_done() on the same queue.
  */
 #ifndef FP_NIC_H
 #define FP_NIC_H
@@ -23,16 +24,19 @@ struct nic_rxpkt {
 	uint32_t len;
 	uint16_t gso_size; /* payload per wire segment of a large frame, 0 = an ordinary frame */
 	uint16_t flags;
-	uint32_t hash;	   /* RSS hash where the device gives one, else 0 */
+	uint32_t hash; /* RSS hash where the device gives one, else 0 */
 	uint32_t zero;
 };
 
-/* One frame to send: headers are copied by nic_tx, payload pieces are read before it returns (tap) or copied. */
+/* One frame to send: headers are copied by nic_tx, payload pieces are read before it returns (tap)
+ * or copied. */
 struct nic_txpkt {
-	uint8_t hdr[NIC_HDR_MAX]; /* Ethernet + IP + TCP headers, checksum field zero when csum_start != 0 */
+	uint8_t hdr[NIC_HDR_MAX]; /* Ethernet + IP + TCP headers; checksum field ignored when
+				     csum_start != 0 */
 	uint16_t hdr_len;
-	uint16_t csum_start, csum_offset; /* as virtio: sum from csum_start, store at csum_start + csum_offset */
-	uint16_t gso_size;		  /* != 0: cut the payload into segments of this size */
+	uint16_t csum_start,
+		csum_offset; /* as virtio: sum from csum_start, store at csum_start + csum_offset */
+	uint16_t gso_size;   /* != 0: cut the payload into segments of this size */
 	uint16_t niov;
 	uint8_t v6;
 	uint8_t pad[5];
@@ -54,36 +58,41 @@ struct nic;
 struct nic_conf {
 	const char *device; /* "tap:NAME" or a DPDK device string "dpdk:net_af_packet0,iface=..." */
 	uint32_t nqueues;
-	uint16_t mtu;	    /* 0 = the device's */
-	uint8_t mac[6];	    /* all zero = chosen */
+	uint16_t mtu;	/* 0 = the device's */
+	uint8_t mac[6]; /* all zero = chosen */
 };
 
 /*
- * Opens the port named in `conf`. Slow path thread, before the cores start. 0 and *out, or -errno with one
- * sentence logged.
+ * Opens the port named in `conf`. Slow path thread, before the cores start. 0 and *out, or -errno
+ * with one sentence logged.
  */
 int nic_open(const struct nic_conf *conf, struct nic **out);
 void nic_close(struct nic *n);
 const struct nic_caps *nic_caps(const struct nic *n);
 
-/* Receives up to max (<= NIC_BURST) frames. Returns the number; 0 = none now; -errno = the device is gone. */
+/* Receives up to max (<= NIC_BURST) frames. Returns the number; 0 = none now; -errno = the device
+ * is gone. */
 int nic_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max);
 void nic_rx_done(struct nic *n, uint32_t queue);
 
-/* Sends frames in order; returns how many the device took (the rest is the caller's to count or retry). */
+/*
+ * Sends frames in order; returns how many the device took (0 = full; the rest is the caller's to
+ * count or retry), or -errno: the device refuses pkts[0] for good.
+ */
 int nic_tx(struct nic *n, uint32_t queue, const struct nic_txpkt *pkts, int count);
 
 /* Descriptor that is readable when the queue has frames, or -1: the port must be polled. */
 int nic_rx_fd(struct nic *n, uint32_t queue);
 
-/* Gives flow group `group` (0..NIC_GROUPS-1) to `queue`. Takes effect for frames that arrive later. */
+/* Gives flow group `group` (0..NIC_GROUPS-1) to `queue`. Takes effect for frames that arrive later.
+ */
 #define NIC_GROUPS 128
 int nic_steer(struct nic *n, uint32_t group, uint32_t queue);
 /* Group of a segment, the same that the device computes (steer.c). */
-uint32_t nic_group(const struct nic *n, const uint8_t laddr[16], const uint8_t raddr[16], uint16_t lport, uint16_t rport,
-	uint32_t hash);
+uint32_t nic_group(const struct nic *n, const uint8_t laddr[16], const uint8_t raddr[16],
+	uint16_t lport, uint16_t rport, uint32_t hash);
 
-/* One family's functions; private to fastpath/nic. */
+/* One family's functions; private to fastpath/nic (port.h) and tests. */
 struct nic_ops {
 	int (*open)(struct nic *n, const struct nic_conf *conf);
 	void (*close)(struct nic *n);
