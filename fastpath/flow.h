@@ -1,13 +1,13 @@
 /*
  * flow.h - the record of one TCP flow in the fast path.
  *
- * Hot part: two cache lines, all that the common case touches. Cold part: everything that exceptions, loss
- * recovery, timers and statistics need. Both live in daemon-owned arenas (memfd) by flow id: no pointers, so
- * that a restarted daemon can adopt them.
+ * Hot part: two cache lines, all that the common case touches. Cold part: everything that
+ * exceptions, loss recovery, timers and statistics need. Both live in daemon-owned arenas (memfd)
+ * by flow id: no pointers, so that a restarted daemon can adopt them.
  *
- * Owner: the core that owns the flow's group. The slow path never touches a record: it sends messages
- * (fp_sp.h) and reads snapshots (fp_flow_info).
- * Decision: docs/decisions/0003-flow-record.md. Dissertation table 3.1 (102 bytes there).
+ * Owner: the core that owns the flow's group. The slow path never touches a record: it sends
+ * messages (fp_sp.h) and reads snapshots (fp_flow_info). Decision:
+ * docs/decisions/0003-flow-record.md. Dissertation table 3.1 (102 bytes there).
  */
 #ifndef FP_FLOW_H
 #define FP_FLOW_H
@@ -44,22 +44,24 @@
 #define FP_F_WHEEL     0x20000u /* engine: in the wheel */
 #define FP_F_TX_WAIT   0x40000u /* the program waits for send space */
 #define FP_F_FEEDBACK  0x80000u /* congestion control feedback gathered since last time */
-#define FP_F_NEWS      0x100000u /* engine: in the core's list of flows whose slot is to be published */
-#define FP_F_NOTIFY    0x200000u /* engine: ... and whose program is to be told */
-#define FP_F_ACK_LISTED 0x400000u /* engine: in the core's list of flows that owe an ACK */
-#define FP_F_PACE_WAIT 0x800000u /* engine: waits in the wheel for pace_next_ns */
-#define FP_F_CLOSING   0x1000000u /* engine: closed, its event waits for room in the ring */
-#define FP_F_TIME_WAIT 0x2000000u /* engine: our FIN went out before the peer's came in */
+#define FP_F_NEWS      0x100000u /* engine: in the core's list of flows whose slot is to be published \
+				  */
+#define FP_F_NOTIFY	0x200000u  /* engine: ... and whose program is to be told */
+#define FP_F_ACK_LISTED 0x400000u  /* engine: in the core's list of flows that owe an ACK */
+#define FP_F_PACE_WAIT	0x800000u  /* engine: waits in the wheel for pace_next_ns */
+#define FP_F_CLOSING	0x1000000u /* engine: closed, its event waits for room in the ring */
+#define FP_F_TIME_WAIT	0x2000000u /* engine: our FIN went out before the peer's came in */
 
 struct fp_flow {
 	/* Line 0: identity and receive. */
 	uint32_t laddr_lo, raddr_lo; /* low 32 bits of the addresses: all of an IPv4 key */
 	uint16_t lport, rport;	     /* network order */
 	uint32_t flags;
-	uint64_t rx_nxt;   /* next stream position expected (a FIN counts 1) = RCV.NXT */
-	uint64_t rx_read;  /* the program has consumed up to here */
-	uint32_t irs1;	   /* sequence number of receive position 0 (IRS + 1) */
-	uint32_t rx_adv;   /* highest window edge advertised: RCV.NXT + RCV.WND at that time, sequence number */
+	uint64_t rx_nxt;  /* next stream position expected (a FIN counts 1) = RCV.NXT */
+	uint64_t rx_read; /* the program has consumed up to here */
+	uint32_t irs1;	  /* sequence number of receive position 0 (IRS + 1) */
+	uint32_t rx_adv; /* highest window edge advertised: RCV.NXT + RCV.WND at that time, sequence
+			    number */
 	uint32_t rx_chunk; /* chunk that position rx_nxt - 1 lies in, or TAS_CHUNK_NONE */
 	uint32_t ts_recent;
 	uint32_t rx_buf; /* receive buffer now, bytes (tuned) */
@@ -98,15 +100,18 @@ struct fp_wheel_node {
 };
 
 /*
- * The parts only exceptions touch, and the cursors of the two chunk lists. The engine's fields first, TCP's in
- * tcp/cold.h.
+ * The parts only exceptions touch, and the cursors of the two chunk lists. The engine's fields
+ * first, TCP's in tcp/cold.h.
  */
 struct fp_flow_cold {
-	/* Receive list: consecutive chunks that cover [rx_base, rx_end), both multiples of TAS_CHUNK_BYTES. */
+	/* Receive list: consecutive chunks that cover [rx_base, rx_end), both multiples of
+	 * TAS_CHUNK_BYTES. */
 	uint64_t rx_base, rx_end;
-	uint64_t rx_cur_base;	    /* position of the chunk fp_flow.rx_chunk (cursor of the last store) */
+	uint64_t
+		rx_cur_base; /* position of the chunk fp_flow.rx_chunk (cursor of the last store) */
 	uint32_t rx_first, rx_last; /* first and last chunk, TAS_CHUNK_NONE = empty list */
-	/* Send list: position of the chunks fp_flow.tx_una_chunk and .tx_nxt_chunk (cursor of the last send). */
+	/* Send list: position of the chunks fp_flow.tx_una_chunk and .tx_nxt_chunk (cursor of the
+	 * last send). */
 	uint64_t tx_una_base, tx_nxt_base;
 	uint64_t tx_limit;     /* highest limit published to the program; never shrinks */
 	uint64_t pace_next_ns; /* pacer: earliest time of the next segment */
@@ -115,17 +120,17 @@ struct fp_flow_cold {
 	uint32_t gso_max;      /* largest frame payload the port takes for this flow */
 	uint32_t state;	       /* TAS_SOCK_* as published in the slot */
 	uint32_t tx_list_next, tx_list_prev; /* active list of tx */
-	uint32_t retry_slot;   /* slot to look at again when the wheel fires, FP_SLOT_NONE = none */
+	uint32_t retry_slot; /* slot to look at again when the wheel fires, FP_SLOT_NONE = none */
 	struct fp_wheel_node wheel;
 	struct tas_tuple tuple;
-	uint64_t hash;	      /* keyed hash of the tuple */
-	uint32_t group;	      /* RSS bucket */
-	uint32_t conn;	      /* slow path's connection id, relayed in events */
+	uint64_t hash;	/* keyed hash of the tuple */
+	uint32_t group; /* RSS bucket */
+	uint32_t conn;	/* slow path's connection id, relayed in events */
 	uint32_t listener, accept_entry, accept_ticket; /* while not taken */
-	int32_t close_error;  /* with FP_F_CLOSING */
-	uint64_t opened_ns;   /* CLOCK_MONOTONIC */
-	uint64_t fb_sent_ns;  /* last feedback message */
-	uint16_t retry_app;   /* with retry_slot */
+	int32_t close_error;				/* with FP_F_CLOSING */
+	uint64_t opened_ns;				/* CLOCK_MONOTONIC */
+	uint64_t fb_sent_ns;				/* last feedback message */
+	uint16_t retry_app;				/* with retry_slot */
 	uint8_t tos, ttl;
 	uint8_t close_reason; /* enum fp_close_reason, with FP_F_CLOSING */
 	uint8_t pad[3];

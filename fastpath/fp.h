@@ -18,23 +18,24 @@
 
 struct fp_conf {
 	uint32_t ncores;
-	int cpus[TAS_MAX_CORES];  /* CPU per core, -1 = not pinned */
+	int cpus[TAS_MAX_CORES]; /* CPU per core, -1 = not pinned */
 	uint32_t max_flows;
-	uint32_t spin_us;	  /* poll this long without work before blocking */
+	uint32_t spin_us; /* poll this long without work before blocking */
 	struct nic *nic;
 	uint32_t rcvbuf_max, sndbuf_max; /* bytes per flow */
 	uint32_t min_rto_us;
 	uint64_t hash_key[2];
-	uint32_t naddrs;	  /* addresses served (destination check) */
+	uint32_t naddrs; /* addresses served (destination check) */
 	uint8_t addrs[TAS_INFO_ADDRS][16];
 };
 
-#define FP_FLOW_DEAD 0xffffffffu /* in slot_flow: the flow is gone, the program has not closed yet */
+#define FP_FLOW_DEAD                                                                               \
+	0xffffffffu /* in slot_flow: the flow is gone, the program has not closed yet */
 
 /*
- * A process as the fast path knows it. Filled by the slow path, constant from SP_APP_ADD to EV_APP_GONE except
- * `seg` (grows: nsegs is published with release after the pointer) and evq_fd. `bad` is set by a core and
- * never cleared: the process is polled no more.
+ * A process as the fast path knows it. Filled by the slow path, constant from SP_APP_ADD to
+ * EV_APP_GONE except `seg` (grows: nsegs is published with release after the pointer) and evq_fd.
+ * `bad` is set by a core and never cleared: the process is polled no more.
  */
 struct fp_app {
 	uint32_t id;
@@ -46,16 +47,19 @@ struct fp_app {
 	struct tas_info *info;	   /* daemon's writable mapping of the read-only page */
 	uint64_t off_slots, off_tobells, off_evqs, off_rxnext, off_txnext, off_offer, bell_bytes;
 	uint8_t *seg[TAS_MAX_SEGS];
-	int core_fd[TAS_MAX_CORES]; /* eventfd the program writes to wake core i (EPOLLET in the core's set) */
-	int evq_fd[TAS_MAX_EVQ];    /* eventfd the core writes to wake the program, -1 = queue not registered */
-	uint32_t *slot_flow;	    /* private: flow bound to slot, FP_FLOW_NONE; writer: flow's core */
-	uint32_t *rx_next;	    /* private twin of rxnext; allocated and freed with the app */
-	void *core_priv;	    /* fast path's own, per core */
-	uint64_t flows, rx_chunks;  /* gauges, relaxed adds by cores */
-	uint64_t faults;	    /* refused entries, relaxed adds by cores */
+	int core_fd[TAS_MAX_CORES]; /* eventfd the program writes to wake core i (EPOLLET in the
+				       core's set) */
+	int evq_fd[TAS_MAX_EVQ];    /* eventfd the core writes to wake the program, -1 = queue not
+				       registered */
+	uint32_t *slot_flow; /* private: flow bound to slot, FP_FLOW_NONE; writer: flow's core */
+	uint32_t *rx_next;   /* private twin of rxnext; allocated and freed with the app */
+	void *core_priv;     /* fast path's own, per core */
+	uint64_t flows, rx_chunks; /* gauges, relaxed adds by cores */
+	uint64_t faults;	   /* refused entries, relaxed adds by cores */
 };
 
-/* Neighbour word: bits 47..0 MAC (first octet lowest), bit 48 valid, bit 49 stale (use it, but tell). */
+/* Neighbour word: bits 47..0 MAC (first octet lowest), bit 48 valid, bit 49 stale (use it, but
+ * tell). */
 #define FP_NEIGH_VALID (1ull << 48)
 #define FP_NEIGH_STALE (1ull << 49)
 
@@ -74,14 +78,16 @@ struct fp_app *fp_app(struct fp *fp, uint32_t id);
 /* Which core owns the group of this tuple. */
 uint32_t fp_core_of(struct fp *fp, const struct tas_tuple *t);
 
-/* Puts a message for `core`, waking it. 0, or -EAGAIN when the ring is full (try again from the loop). */
+/* Puts a message for `core`, waking it. 0, or -EAGAIN when the ring is full (try again from the
+ * loop). */
 int fp_send(struct fp *fp, uint32_t core, const struct sp_msg *m);
 /* Takes the next event / exception frame of any core; 1 = taken, 0 = none. */
 int fp_event_next(struct fp *fp, struct fp_event *ev);
 int fp_exc_next(struct fp *fp, struct fp_exc *out);
 /* Eventfd that becomes readable when events or exceptions wait and the slow path said it sleeps. */
 int fp_event_fd(struct fp *fp);
-/* Announce sleep; returns 1 when something already waits (do not sleep). Clear with fp_wake_done. */
+/* Announce sleep; returns 1 when something already waits (do not sleep). Clear with fp_wake_done.
+ */
 int fp_prepare_sleep(struct fp *fp);
 void fp_wake_done(struct fp *fp);
 
@@ -91,19 +97,21 @@ void fp_neigh_set(struct fp *fp, uint16_t neigh, uint64_t word);
 /* Sends one frame of the slow path (checksums complete or csum_start set). 0 or -errno. */
 int fp_tx_frame(struct fp *fp, const struct nic_txpkt *p);
 
-/* Accept words: where listener `l`'s segment is mapped; NULL to forget it. Cores read words through it. */
+/* Accept words: where listener `l`'s segment is mapped; NULL to forget it. Cores read words through
+ * it. */
 #define FP_MAX_LISTENERS 4096u
 void fp_listener_set(struct fp *fp, uint32_t l, struct tas_listen *seg);
 
 /*
- * Ring event queue `evq` of `app` for `slot` from the slow path (listener news, connect results of a flow that
- * was never installed), with the wake-up. All arguments are checked.
+ * Ring event queue `evq` of `app` for `slot` from the slow path (listener news, connect results of
+ * a flow that was never installed), with the wake-up. All arguments are checked.
  */
 void fp_app_notify(struct fp *fp, struct fp_app *app, uint32_t evq, uint32_t slot);
 
 /*
- * Grace period: after taking something away that a core may be using this moment (an evq_fd, a mapping), take a
- * snapshot and release it when fp_grace_over says that every core has since been through its loop or is asleep.
+ * Grace period: after taking something away that a core may be using this moment (an evq_fd, a
+ * mapping), take a snapshot and release it when fp_grace_over says that every core has since been
+ * through its loop or is asleep.
  */
 struct fp_grace {
 	uint64_t loops[TAS_MAX_CORES];
@@ -116,8 +124,10 @@ struct fp_flow_info {
 	struct tas_tuple tuple;
 	uint32_t gen, app, slot, core, flags, conn;
 	uint64_t bytes_in, bytes_out, segs_in, segs_out, retrans, ooo_in;
-	uint32_t cwnd, ssthresh, srtt_us, rttvar_us, rto_us, snd_wnd, inflight, mss, pace_kbps, rx_buf;
-	uint64_t rx_queue, tx_queue; /* bytes the program has not read / the peer has not acknowledged */
+	uint32_t cwnd, ssthresh, srtt_us, rttvar_us, rto_us, snd_wnd, inflight, mss, pace_kbps,
+		rx_buf;
+	uint64_t rx_queue,
+		tx_queue; /* bytes the program has not read / the peer has not acknowledged */
 	uint64_t opened_ns;
 };
 int fp_flow_info(struct fp *fp, uint32_t flow, struct fp_flow_info *out);

@@ -1,0 +1,206 @@
+/*
+ * appq.c - what programs say: a ring of a core's bell names a slot, the slot's second line says the
+ * rest.
+ *
+ * Every field of that line is loaded once into a local, checked against the flow's own record, and
+ * used from the local. A value that an honest libtas cannot have written is counted, and the
+ * program is served no more (fp_app_fault). Owner: the flow's core.
+ */
+#include <errno.h>
+#include "core.h"
+
+/* What the program says, loaded once. */
+struct news {
+	uint64_t rx_tail, tx_head, tx_first_pos;
+	uint32_t tx_first_chunk, want, evq, tx_wait;
+};
+
+/* want before tx_head before the list: the order opposite to the program's stores (A1: pairs with
+ * its releases). */
+static void load_news(const struct tas_sock *s, struct news *n)
+{
+	n->want = tas_load_acq(&s->want);
+	n->tx_head = tas_load_acq(&s->tx_head);
+	n->tx_first_pos = tas_load(&s->tx_first_pos);
+	n->tx_first_chunk = tas_load(&s->tx_first_chunk);
+	n->rx_tail = tas_load_acq(&s->rx_tail);
+	n->evq = tas_load(&s->evq);
+	n->tx_wait = tas_load(&s->tx_wait);
+}
+
+void fp_app_fault(struct fp_core *core, struct fp_app *app, uint64_t *counter)
+{
+	struct fp_event ev = {.type = FP_EV_APP_BAD, .id = app->id};
+
+	(*counter)++;
+	__atomic_fetch_add(&app->faults, 1, __ATOMIC_RELAXED);
+	if (tas_xchg(&app->bad, 1) == 0 && !fp_event_put(core, &ev))
+		core->apps[app->id]->tell_bad = 1;
+}
+
+/* The counter of the first rule that is broken, or NULL. */
+static uint64_t *check_news(
+	struct fp_core *core, const struct fp_app *app, uint32_t id, const struct news *n)
+{
+	const struct fp_flow *f = &core->fp->flows[id];
+	const struct fp_flow_cold *c = &core->fp->cold[id];
+
+	if (n->evq >= app->nevq || n->evq >= TAS_MAX_EVQ)
+		return &core->cnt.refuse_evq;
+	if (n->rx_tail < f->rx_read || n->rx_tail > fp_rx_head(f))
+		return &core->cnt.refuse_rx_tail;
+	if (n->tx_head < f->tx_head || n->tx_head > c->tx_limit)
+		return &core->cnt.refuse_tx_head;
+	if ((f->flags & FP_F_TX_SHUT) && n->tx_head != f->tx_head)
+		return &core->cnt.refuse_tx_head;
+	return NULL;
+}
+
+static void set_flags(struct fp_flow *f, uint32_t want)
+{
+	f->flags &= ~(FP_F_NODELAY | FP_F_CORK);
+	if (want & TAS_SOCK_NODELAY)
+		f->flags |= FP_F_NODELAY;
+	if (want & TAS_SOCK_CORK)
+		f->flags |= FP_F_CORK;
+	if (want & (TAS_SOCK_SHUT_WR | TAS_SOCK_CLOSED))
+		f->flags |= FP_F_TX_SHUT;
+	if (want & TAS_SOCK_CLOSED)
+		f->flags |= FP_F_RX_CLOSED;
+}
+
+/* Closing with unread data resets the peer, as RFC 2525 section 2.17 asks and Linux does. */
+static int aborts(const struct fp_flow *f, const struct news *n)
+{
+	if (n->want & TAS_SOCK_ABORT)
+		return 1;
+	return (n->want & TAS_SOCK_CLOSED) && !(f->flags & FP_F_RX_CLOSED) &&
+	       n->rx_tail != fp_rx_head(f);
+}
+
+int fp_tx_space_wanted(struct fp_core *core, uint32_t id)
+{
+	struct fp_flow *f = &core->fp->flows[id];
+	const struct fp_flow_cold *c = &core->fp->cold[id];
+
+	if (!(f->flags & FP_F_TX_WAIT) ||
+		3 * (c->tx_limit - f->tx_head) < c->tx_limit - fp_tx_una(f))
+		return 0;
+	f->flags &= ~FP_F_TX_WAIT;
+	tas_xchg(&fp_slot_sock(&core->fp->apps[f->app], f->slot)->tx_wait, 0);
+	return 1;
+}
+
+static void bound_slot(struct fp_core *core, struct fp_app *app, uint32_t slot, uint32_t id)
+{
+	struct fp_flow *f = &core->fp->flows[id];
+	struct news n;
+	uint64_t *broken;
+	uint32_t v;
+
+	load_news(fp_slot_sock(app, slot), &n);
+	broken = check_news(core, app, id, &n);
+	if (!broken && !fp_stream_append(core->fp, id, n.tx_head, n.tx_first_pos, n.tx_first_chunk))
+		broken = &core->cnt.refuse_chunk;
+	if (broken) {
+		fp_app_fault(core, app, broken);
+		return;
+	}
+	f->evq = (uint16_t)n.evq;
+	if (aborts(f, &n)) {
+		fp_flow_close(core, id, FP_CLOSE_ABORTED, 0, 1);
+		return;
+	}
+	set_flags(f, n.want);
+	v = tcp_app(f, &core->fp->cold[id], &core->env, n.rx_tail, n.tx_head);
+	if (n.want & TAS_SOCK_CLOSED)
+		fp_rxlist_free(core, id);
+	else
+		fp_rxlist_consumed(core, id, n.rx_tail);
+	if (n.tx_wait)
+		f->flags |= FP_F_TX_WAIT;
+	fp_flow_limit(core, id);
+	fp_news(core, id, fp_tx_space_wanted(core, id));
+	if (fp_flow_verdict(core, id, v))
+		fp_flow_rearm(core, id);
+}
+
+void fp_slot_pass(struct fp_core *to, struct fp_app *app, uint32_t slot)
+{
+	if (!app->region || slot >= app->nslots)
+		return;
+	tas_bell_ring(
+		tas_region_bell(app->region, app->off_tobells, app->bell_bytes, to->id), slot);
+	fp_core_wake(to);
+}
+
+void fp_slot_rung(struct fp_core *core, struct fp_app *app, uint32_t slot)
+{
+	uint32_t id = tas_load_acq(&app->slot_flow[slot]), owner;
+	const struct fp_flow *f;
+
+	if (id == FP_FLOW_NONE) {
+		fp_slot_take(core, app, slot);
+		return;
+	}
+	if (id == FP_FLOW_DEAD) {
+		if (tas_load_acq(&fp_slot_sock(app, slot)->want) & TAS_SOCK_CLOSED)
+			fp_slot_forget(core, app, slot);
+		return;
+	}
+	f = &core->fp->flows[id];
+	owner = tas_load(&f->core);
+	if (owner != core->id)
+		fp_slot_pass(&core->fp->cores[owner], app, slot);
+	else if ((f->flags & FP_F_USED) && f->app == app->id && f->slot == slot)
+		bound_slot(core, app, slot, id);
+}
+
+static uint32_t rung_word(struct fp_core *core, struct fp_app *app, uint32_t first, uint64_t bits)
+{
+	uint32_t n = 0;
+
+	for (; bits && !tas_load(&app->bad); bits &= bits - 1, n++) {
+		uint32_t slot = first + (uint32_t)__builtin_ctzll(bits);
+
+		if (slot >= app->nslots)
+			fp_app_fault(core, app, &core->cnt.refuse_slot);
+		else
+			fp_slot_rung(core, app, slot);
+	}
+	core->cnt.app_rings += n;
+	return n;
+}
+
+static uint32_t poll_bell(struct fp_core *core, struct fp_app *app, struct fp_app_core *ac)
+{
+	struct tas_bell *bell =
+		tas_region_bell(app->region, app->off_tobells, app->bell_bytes, core->id);
+	uint32_t words, work = 0, first;
+
+	for (words = 0; words < FP_BUDGET_BELLS; words++) {
+		uint64_t bits = tas_bell_take(bell, app->nslots, &ac->bell_cursor, &first);
+
+		if (bits == 0)
+			break;
+		work += rung_word(core, app, first, bits);
+	}
+	return work;
+}
+
+uint32_t fp_apps_poll(struct fp_core *core)
+{
+	uint32_t i, work = 0;
+
+	/* From the end: a program that is gone takes itself out of the list. */
+	for (i = core->napps; i-- > 0;) {
+		struct fp_app *app = &core->fp->apps[core->app_ids[i]];
+		struct fp_app_core *ac = core->apps[app->id];
+
+		if (ac->phase != FP_APP_RUN || tas_load(&app->bad))
+			work += fp_app_phase_poll(core, app);
+		else
+			work += poll_bell(core, app, ac);
+	}
+	return work;
+}

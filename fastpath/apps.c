@@ -1,0 +1,201 @@
+/*
+ * apps.c - programs come and go: per-core state, and the slot-by-slot phases after a program ended
+ * or broke the ABI.
+ *
+ * After SP_APP_DEL a flow whose program had closed it may finish sending from the program's memory,
+ * for at most FP_LINGER_NS; any other is reset. Then FP_EV_APP_GONE: this core touches nothing of
+ * the program any more. The scan looks at FP_BUDGET_SCAN slots a round, so that a large program
+ * delays nobody. Owner: the core.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include "core.h"
+
+int fp_app_share(struct fp_app *app)
+{
+	uint64_t words = (uint64_t)app->nsegs_max * (TAS_SEG_CHUNKS / 64);
+	struct fp_app_shared *sh = app->core_priv;
+
+	if (!sh) {
+		sh = calloc(1, sizeof(*sh) + words * 8);
+		if (!sh)
+			return -ENOMEM;
+		sh->slots = calloc(app->nslots, sizeof(*sh->slots));
+		if (!sh->slots) {
+			free(sh);
+			return -ENOMEM;
+		}
+		app->core_priv = sh;
+	}
+	sh->refs++;
+	return 0;
+}
+
+void fp_app_unshare(struct fp_app *app)
+{
+	struct fp_app_shared *sh = app->core_priv;
+
+	if (!sh || --sh->refs != 0)
+		return;
+	app->core_priv = NULL;
+	free(sh->slots);
+	free(sh);
+}
+
+static void watch_bell(struct fp_core *core, const struct fp_app *app)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+
+	if (app->core_fd[core->id] >= 0)
+		epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, app->core_fd[core->id], &ev);
+}
+
+static void put_gone(struct fp_core *core, uint32_t id)
+{
+	struct fp_event ev = {.type = FP_EV_APP_GONE, .id = id};
+
+	fp_event_put(core, &ev);
+}
+
+void fp_app_add(struct fp_core *core, uint32_t id)
+{
+	struct fp_app *app = &core->fp->apps[id];
+	struct fp_app_core *ac = calloc(1, sizeof(*ac));
+
+	if (!ac) {
+		tas_xchg(&app->bad, 1);
+		return;
+	}
+	ac->phase = FP_APP_RUN;
+	ac->free_chunk = TAS_CHUNK_NONE;
+	ac->offer_seen = tas_load(&app->region->rx_offered) - 1;
+	core->apps[id] = ac;
+	core->app_ids[core->napps++] = (uint16_t)id;
+	if (app->info)
+		tas_store(&app->info->core[core->id].cpu, core->cpu);
+	watch_bell(core, app);
+	fp_chunks_want(core, app);
+}
+
+void fp_app_del(struct fp_core *core, uint32_t id)
+{
+	struct fp_app *app = &core->fp->apps[id];
+	struct fp_app_core *ac = core->apps[id];
+
+	if (!ac) {
+		put_gone(core, id); /* SP_APP_ADD had failed */
+		return;
+	}
+	ac->phase = tas_load(&app->bad) ? FP_APP_KILL : FP_APP_END;
+	ac->scan = 0;
+	ac->linger_until_ns = core->env.now_ns + FP_LINGER_NS;
+}
+
+static void remove_app(struct fp_core *core, struct fp_app *app)
+{
+	uint32_t i;
+
+	if (!fp_event_room(core, 1))
+		return;
+	if (app->core_fd[core->id] >= 0)
+		epoll_ctl(core->epoll_fd, EPOLL_CTL_DEL, app->core_fd[core->id], NULL);
+	for (i = 0; core->app_ids[i] != app->id; i++)
+		;
+	core->app_ids[i] = core->app_ids[--core->napps];
+	fp_wakes_flush(core); /* nothing may point into the region any more */
+	free(core->apps[app->id]);
+	core->apps[app->id] = NULL;
+	put_gone(core, app->id);
+}
+
+/* What becomes of the flow in one slot. */
+static void end_slot(struct fp_core *core, struct fp_app *app, uint32_t slot, uint32_t phase)
+{
+	uint32_t id = tas_load_acq(&app->slot_flow[slot]);
+	struct fp_flow *f;
+
+	if (id == FP_FLOW_NONE || id == FP_FLOW_DEAD)
+		return;
+	f = &core->fp->flows[id];
+	if (tas_load(&f->core) != core->id || f->app != app->id || f->slot != slot ||
+		!(f->flags & FP_F_USED))
+		return;
+	if (phase == FP_APP_END) {
+		fp_slot_rung(core, app, slot); /* its last words */
+		if (!(f->flags & FP_F_USED) || (f->flags & FP_F_RX_CLOSED))
+			return;
+	}
+	fp_flow_close(core, id, FP_CLOSE_ABORTED, ECONNABORTED, 1);
+}
+
+/* One slice. 1 = the scan is over. */
+static int scan(struct fp_core *core, struct fp_app *app, struct fp_app_core *ac)
+{
+	uint32_t end = ac->scan + FP_BUDGET_SCAN;
+
+	for (; ac->scan < end && ac->scan < app->nslots; ac->scan++)
+		end_slot(core, app, ac->scan, ac->phase);
+	return ac->scan >= app->nslots;
+}
+
+static void linger(struct fp_core *core, struct fp_app *app, struct fp_app_core *ac)
+{
+	if (ac->nflows == 0) {
+		remove_app(core, app);
+	} else if (core->env.now_ns >= ac->linger_until_ns || tas_load(&app->bad)) {
+		ac->phase = FP_APP_KILL;
+		ac->scan = 0;
+	}
+}
+
+static void tell_bad(struct fp_core *core, const struct fp_app *app, struct fp_app_core *ac)
+{
+	struct fp_event ev = {.type = FP_EV_APP_BAD, .id = app->id};
+
+	if (ac->tell_bad && fp_event_put(core, &ev))
+		ac->tell_bad = 0;
+}
+
+uint32_t fp_app_phase_poll(struct fp_core *core, struct fp_app *app)
+{
+	struct fp_app_core *ac = core->apps[app->id];
+
+	tell_bad(core, app, ac);
+	switch (ac->phase) {
+	case FP_APP_RUN: /* it is bad */
+		ac->phase = FP_APP_BREAK;
+		ac->scan = 0;
+		return 1;
+	case FP_APP_BREAK:
+		if (scan(core, app, ac))
+			ac->phase = FP_APP_BROKEN;
+		return 1;
+	case FP_APP_END:
+	case FP_APP_KILL:
+		if (scan(core, app, ac))
+			ac->phase = FP_APP_LINGER;
+		return 1;
+	case FP_APP_LINGER:
+		linger(core, app, ac);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* When a phase must go on although nothing rings, ns. */
+uint64_t fp_apps_next_ns(const struct fp_core *core)
+{
+	uint64_t next = UINT64_MAX;
+	uint32_t i;
+
+	for (i = 0; i < core->napps; i++) {
+		const struct fp_app_core *ac = core->apps[core->app_ids[i]];
+
+		if (ac->phase == FP_APP_LINGER && ac->nflows != 0)
+			next = ac->linger_until_ns < next ? ac->linger_until_ns : next;
+		else if ((ac->phase != FP_APP_RUN && ac->phase != FP_APP_BROKEN) || ac->tell_bad)
+			return 0;
+	}
+	return next;
+}

@@ -1,0 +1,315 @@
+/*
+ * core.h - the fast-path engine from inside: struct fp, struct fp_core, and what its files ask of
+ * each other. Private to fastpath/ (and to tests, which drive fp_core_poll by hand).
+ *
+ * A core owns its flow groups, its queue pair of the port and all records of the flows in its
+ * groups. Everything in struct fp_core is touched by its thread alone unless a field says
+ * otherwise.
+ */
+#ifndef FP_CORE_H
+#define FP_CORE_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include "arena.h"
+#include "flow_table.h"
+#include "forward.h"
+#include "fp.h"
+#include "spsc.h"
+#include "tcp/tcp.h"
+#include "wheel.h"
+
+#define FP_MSG_RING   4096u  /* slow path -> core, fp_sp.h */
+#define FP_EVENT_RING 16384u /* core -> slow path, fp_sp.h */
+#define FP_EXC_RING   512u   /* frames per exception class */
+#define FP_LIST_MAX   256u   /* flows in a work list before it is flushed early */
+#define FP_WAKES_MAX  64u    /* futex words collected before they are woken early */
+
+/* Budgets per round, so that no source of work starves another. */
+#define FP_BUDGET_MSGS	64u
+#define FP_BUDGET_BELLS 4u  /* words of 64 slots, per program */
+#define FP_BUDGET_WHEEL 64u /* expired deadlines */
+#define FP_BUDGET_TX	64u /* frames */
+#define FP_BUDGET_SCAN	64u /* slots of a program that ended */
+
+#define FP_LINGER_NS                                                                               \
+	(60ull * 1000000000ull) /* a closed flow may finish sending this long after its program */
+#define FP_RX_CHUNKS_LOW  16u	/* fewer free receive chunks: ask the program for more ... */
+#define FP_RX_CHUNKS_STEP 64u	/* ... this many */
+#define FP_OWN_SEGS	  8u /* chunk segments of app 0, for connections not yet accepted: 64 MiB */
+
+#define FP_MSG_WAKE                                                                                \
+	0x10000u /* sp_msg.type of our own: write event queue `gen` of program `id` if it sleeps   \
+		  */
+
+enum fp_app_phase {
+	FP_APP_RUN = 1, /* its bells are served */
+	FP_APP_BREAK,	/* it broke the ABI: its flows are being reset, slot by slot */
+	FP_APP_BROKEN,	/* ... done; waits for SP_APP_DEL */
+	FP_APP_END,	/* it ended: flows are finished or reset, slot by slot */
+	FP_APP_LINGER,	/* some closed flows still send */
+	FP_APP_KILL,	/* they took too long: reset */
+};
+
+/* What one core knows of one program. */
+struct fp_app_core {
+	uint32_t phase; /* enum fp_app_phase */
+	uint32_t bell_cursor;
+	uint32_t free_chunk, nfree; /* last-in first-out list through fp_app.rx_next */
+	uint32_t offer_cursor;	    /* next word of the offer bitmap */
+	uint32_t offer_seen;	    /* region's rx_offered when the last scan found nothing left */
+	uint32_t wanted_goal; /* rx_offered will have reached this when the open wish is met */
+	uint32_t wanted_open;
+	uint32_t nflows;      /* of this program on this core */
+	uint32_t scan;	      /* next slot of a slot-by-slot phase */
+	uint32_t wake_listed; /* in fp_core.wake_apps */
+	uint32_t tell_bad;    /* FP_EV_APP_BAD waits for room */
+	uint64_t wake_evqs;   /* event queues rung since the last flush */
+	uint64_t linger_until_ns;
+};
+
+/* What all cores know of a slot, privately. */
+struct fp_slot {
+	uint32_t rx_first; /* FP_FLOW_DEAD: received chunks that the program may still read */
+	uint32_t gen;	   /* of the last flow bound here */
+};
+
+/* What all cores share of one program: fp_app.core_priv. */
+struct fp_app_shared {
+	uint32_t refs;	       /* cores that know the program; slow path thread */
+	struct fp_slot *slots; /* nslots */
+	uint64_t held[];       /* bit per chunk: offered and taken, never given back */
+};
+
+/* Frames of one flow that were merged: payload in pieces, in order. */
+struct fp_pieces {
+	uint32_t count;
+	struct iovec iov[NIC_BURST];
+};
+
+struct fp_core {
+	uint32_t id;
+	struct fp *fp;
+	struct tcp_env env;
+	struct fp_wheel wheel;
+	struct tas_fp_counters cnt;
+
+	/* Slow path. */
+	struct spsc msgs, events, exc[FP_EXC_CLASSES];
+	uint32_t told;	  /* something was put since the slow path was last looked at */
+	uint32_t closing; /* flows with FP_F_CLOSING, list through tx_list_next */
+	uint32_t nic_dead;
+	uint32_t stop;
+	void *sent_mem; /* pool of env.sent */
+	uint64_t sent_bytes;
+	uint64_t tokens_ns;	 /* last refill of env.challenge_tokens */
+	uint64_t *neigh_told_ns; /* FP_MAX_NEIGH: last FP_EV_NEIGH */
+
+	/* Programs. */
+	uint32_t napps;
+	uint16_t app_ids[FP_MAX_APPS];
+	struct fp_app_core *apps[FP_MAX_APPS];
+
+	/* Work lists of this round. */
+	uint32_t nnews, nacks, nwake_apps, nwakes;
+	uint32_t news[FP_LIST_MAX], acks[FP_LIST_MAX];
+	uint16_t wake_apps[FP_MAX_APPS];
+	uint32_t *wakes[FP_WAKES_MAX]; /* futex words in regions */
+
+	/* Sending. */
+	uint32_t tx_first, tx_last; /* flows that may send, through tx_list_next/prev */
+	uint32_t ntx;
+	uint16_t ip_id;
+	struct nic_txpkt *tx; /* NIC_BURST */
+
+	/* Frames from the other cores (index: source). */
+	struct fp_forward *from;
+
+	/* Sleeping. `sleeping` is read by whoever has put something for this core (W1: see
+	 * core_sleep). */
+	uint32_t sleeping __attribute__((aligned(TAS_CACHELINE)));
+	int epoll_fd, wake_fd;
+	uint32_t cpu;
+	uint32_t reading; /* 1 + listener whose segment is being read, read by fp_listener_set (L1)
+			   */
+	uint32_t writing; /* inside a write to a program's descriptor, read by fp.c's watch */
+	uint64_t watched; /* watch: loops at its last look */
+	pthread_t thread;
+	int started;
+} __attribute__((aligned(TAS_CACHELINE)));
+
+struct fp {
+	struct fp_conf conf;
+	struct nic *nic;
+	const struct nic_caps *caps;
+	struct fp_arena flow_arena, cold_arena, table_arena;
+	struct fp_flow *flows; /* by id, 0 unused */
+	struct fp_flow_cold *cold;
+	uint32_t max_flow; /* highest id */
+	struct fp_table table;
+	uint8_t group_core[NIC_GROUPS];
+	uint64_t neigh[FP_MAX_NEIGH];			/* writer: slow path */
+	struct tas_listen *listeners[FP_MAX_LISTENERS]; /* writer: slow path */
+	struct fp_app apps[FP_MAX_APPS];
+	struct fp_core *cores;
+	uint32_t ncores;
+	int event_fd;
+	uint32_t sp_sleeping; /* the slow path sleeps: who puts an event wakes it by event_fd */
+	uint64_t watched_ns;  /* slow path: fp_event_next last looked for blocked cores */
+	uint32_t next_event, next_exc; /* slow path: where fp_event_next and fp_exc_next go on */
+};
+
+static inline struct tas_sock *fp_slot_sock(const struct fp_app *app, uint32_t slot)
+{
+	return tas_region_sock(app->region, app->off_slots, slot);
+}
+
+static inline uint8_t *fp_chunk_mem(const struct fp_app *app, uint32_t chunk)
+{
+	return app->seg[chunk / TAS_SEG_CHUNKS] +
+	       ((uint64_t)(chunk % TAS_SEG_CHUNKS) << TAS_CHUNK_SHIFT);
+}
+
+/* F2: pairs with the slow path's release after it has stored seg[]. */
+static inline int fp_chunk_ok(const struct fp_app *app, uint32_t chunk)
+{
+	return chunk < tas_load_acq(&app->nsegs) * TAS_SEG_CHUNKS;
+}
+
+/* Positions without the FIN that rx_nxt and tx_una may count. */
+static inline uint64_t fp_rx_head(const struct fp_flow *f)
+{
+	return f->rx_nxt - (f->flags & FP_F_RX_FIN ? 1 : 0);
+}
+
+static inline uint64_t fp_tx_una(const struct fp_flow *f)
+{
+	return f->tx_una < f->tx_head ? f->tx_una : f->tx_head;
+}
+
+/* core.c */
+/* One round of the loop at time `now_ns`; returns how much work was found. */
+uint32_t fp_core_poll(struct fp_core *core, uint64_t now_ns);
+void fp_core_wake(struct fp_core *core);
+void *fp_core_main(void *arg);
+/* When the core must look again although nothing rings, ns; UINT64_MAX = never. */
+uint64_t fp_core_next_ns(const struct fp_core *core);
+
+/* messages.c: from the slow path */
+uint32_t fp_msgs_poll(struct fp_core *core);
+
+/* events.c: to the slow path */
+/* Room for `n` more events. */
+int fp_event_room(struct fp_core *core, uint32_t n);
+/* 1 = put, 0 = the ring is full. */
+int fp_event_put(struct fp_core *core, const struct fp_event *ev);
+/* Retries what found no room; wakes the slow path if anything was put this round. */
+uint32_t fp_events_flush(struct fp_core *core);
+void fp_event_neigh(struct fp_core *core, uint16_t neigh);
+
+/* rx.c */
+uint32_t fp_rx_poll(struct fp_core *core);
+/* Processes frames as if they had just arrived. */
+void fp_rx_frames(struct fp_core *core, const struct nic_rxpkt *pkts, uint32_t count);
+
+/* exception.c */
+void fp_exception(
+	struct fp_core *core, enum fp_exc_class class, const struct nic_rxpkt *pkt, uint32_t flow);
+
+/* flows.c: life of a flow */
+void fp_flow_install(struct fp_core *core, uint32_t id, const struct fp_flow_init *in);
+/* Ends a flow: RST if asked, slot, chunks, FP_EV_CLOSED. */
+void fp_flow_close(
+	struct fp_core *core, uint32_t id, enum fp_close_reason reason, int error, int send_rst);
+/* Sends FP_EV_CLOSED of a flow with FP_F_CLOSING; 0 = no room in the ring. */
+int fp_flow_closed_event(struct fp_core *core, uint32_t id);
+/* Acts on verdict bits of tcp_*; 1 = the flow still exists. */
+int fp_flow_verdict(struct fp_core *core, uint32_t id, uint32_t verdict);
+/* Raises the limit to be published. */
+void fp_flow_limit(struct fp_core *core, uint32_t id);
+/* Puts the flow's earliest deadline into the wheel. */
+void fp_flow_rearm(struct fp_core *core, uint32_t id);
+uint32_t fp_wheel_poll(struct fp_core *core);
+
+/* notify.c: slots and wake-ups */
+void fp_news(struct fp_core *core, uint32_t id, int notify);
+void fp_publish(struct fp *fp, uint32_t id);
+/* Figures for TCP_INFO. */
+void fp_slot_stats(struct fp *fp, uint32_t id);
+void fp_ring(struct fp_core *core, struct fp_app *app, uint32_t evq, uint32_t slot);
+void fp_news_flush(struct fp_core *core);
+void fp_wakes_flush(struct fp_core *core);
+void fp_wake_later(struct fp_core *core, uint32_t app_id, uint32_t evq);
+
+/* appq.c: programs' bells; apps.c: their beginning and end */
+uint32_t fp_apps_poll(struct fp_core *core);
+void fp_slot_rung(struct fp_core *core, struct fp_app *app, uint32_t slot);
+/* The program waits for send space and there is a third of the buffer free: tell it (once). */
+int fp_tx_space_wanted(struct fp_core *core, uint32_t id);
+/* Rings the bell of `to` for a slot whose flow is there. */
+void fp_slot_pass(struct fp_core *to, struct fp_app *app, uint32_t slot);
+void fp_app_fault(struct fp_core *core, struct fp_app *app, uint64_t *counter);
+void fp_app_add(struct fp_core *core, uint32_t id);
+void fp_app_del(struct fp_core *core, uint32_t id);
+/* One slice of the slot-by-slot phases; 1 = there was work, 0 = the program is running. */
+uint32_t fp_app_phase_poll(struct fp_core *core, struct fp_app *app);
+uint64_t fp_apps_next_ns(const struct fp_core *core);
+/* Slow path thread: a core is about to learn of the program (0 or -ENOMEM) / knows it no more. */
+int fp_app_share(struct fp_app *app);
+void fp_app_unshare(struct fp_app *app);
+
+/* take.c: accept() on the fast path's side */
+void fp_slot_take(struct fp_core *core, struct fp_app *app, uint32_t slot);
+void fp_slot_bind(struct fp_core *core, uint32_t id, struct fp_app *app, uint32_t slot);
+/* The slot's flow died and the program has closed: give the slot back. */
+void fp_slot_forget(struct fp_core *core, struct fp_app *app, uint32_t slot);
+void fp_slot_dead(struct fp_core *core, struct fp_app *app, uint32_t slot, uint32_t state,
+	int error, uint32_t rx_first);
+
+/* chunks.c: receive memory */
+void fp_chunk_put(struct fp_core *core, struct fp_app *app, uint32_t chunk);
+/* Asks the program for receive memory if this core has little. */
+void fp_chunks_want(struct fp_core *core, struct fp_app *app);
+void fp_chunks_put_list(struct fp_core *core, struct fp_app *app, uint32_t first);
+/* Stores `len` bytes that start `skip` bytes into the pieces at position `pos`; 1, or 0 when memory
+ * was missing. */
+int fp_rxlist_store(struct fp_core *core, uint32_t id, uint64_t pos, const struct fp_pieces *pieces,
+	uint32_t skip, uint32_t len);
+/* The program has consumed up to `rx_read`. */
+void fp_rxlist_consumed(struct fp_core *core, uint32_t id, uint64_t rx_read);
+/* Gives all chunks back. */
+void fp_rxlist_free(struct fp_core *core, uint32_t id);
+/* Copies the list into chunks of `app`; 0 = not enough of them, nothing changed. */
+int fp_rxlist_move(struct fp_core *core, uint32_t id, struct fp_app *app);
+void fp_rxlist_init(struct fp_flow *f, struct fp_flow_cold *c);
+
+/* stream/stream.c: the send stream */
+/* The program wrote up to tx_head, having told where a new list starts. 0 = it named a bad chunk.
+ */
+int fp_stream_append(
+	struct fp *fp, uint32_t id, uint64_t tx_head, uint64_t first_pos, uint32_t first_chunk);
+/* tx_una has advanced: move the list's start. 0 = bad chunk. */
+int fp_stream_acked(struct fp *fp, uint32_t id);
+/* Stream bytes [pos, pos + len) as at most `max` pieces; the number of pieces, 0 = bad chunk or too
+ * many pieces. */
+uint32_t fp_stream_iov(
+	struct fp *fp, uint32_t id, uint64_t pos, uint32_t len, struct iovec *iov, uint32_t max);
+
+/* pacer.c */
+void fp_pace_set(struct fp_flow *f, struct fp_flow_cold *c);
+/* May the flow send now? If not it waits in the wheel. */
+int fp_pace_may(struct fp_flow *f, struct fp_flow_cold *c, uint64_t now_ns);
+void fp_pace_sent(struct fp_flow *f, struct fp_flow_cold *c, uint64_t now_ns, uint32_t bytes);
+
+/* tx.c */
+void fp_tx_list(struct fp_core *core, uint32_t id);
+void fp_tx_unlist(struct fp_core *core, uint32_t id);
+uint32_t fp_tx_poll(struct fp_core *core);
+void fp_ack_list(struct fp_core *core, uint32_t id);
+void fp_acks_flush(struct fp_core *core);
+void fp_tx_ack(struct fp_core *core, uint32_t id);
+void fp_tx_rst(struct fp_core *core, uint32_t id);
+void fp_tx_flush(struct fp_core *core);
+void fp_gso_set(const struct fp *fp, const struct fp_flow *f, struct fp_flow_cold *c);
+
+#endif

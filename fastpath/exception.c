@@ -1,0 +1,36 @@
+/*
+ * exception.c - frames for the slow path, on three bounded queues, so that a flood of one kind
+ * starves no other. Longer frames are cut: the slow path reads headers. Owner: the core.
+ */
+#include "core.h"
+
+static uint64_t *drop_counter(struct fp_core *core, enum fp_exc_class class)
+{
+	switch (class) {
+	case FP_EXC_NEIGH:
+		return &core->cnt.drop_exc_neigh;
+	case FP_EXC_KNOWN:
+		return &core->cnt.drop_exc_known;
+	default:
+		return &core->cnt.drop_exc_unknown;
+	}
+}
+
+void fp_exception(
+	struct fp_core *core, enum fp_exc_class class, const struct nic_rxpkt *pkt, uint32_t flow)
+{
+	struct fp_exc *e = spsc_put(&core->exc[class]);
+
+	if (!e) {
+		(*drop_counter(core, class))++;
+		return;
+	}
+	e->len = pkt->len;
+	e->cap = pkt->len < FP_EXC_FRAME_MAX ? pkt->len : FP_EXC_FRAME_MAX;
+	e->gso_size = pkt->gso_size;
+	e->flags = pkt->flags;
+	e->flow = flow;
+	memcpy(e->data, pkt->data, e->cap);
+	core->cnt.exceptions++;
+	core->told = 1;
+}

@@ -1,0 +1,491 @@
+/*
+ * fp.c - the fast path as the slow path sees it (fp.h): creation, threads, messages, events,
+ * sleeping. Owner: slow path thread.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "core.h"
+
+#define SENT_MIN 16384u	  /* sent-map nodes of a core, at least */
+#define SENT_MAX 1048576u /* ... and at most: 64 B of lazily touched memory each, or so */
+#define WATCH_NS 200000000ull
+
+static int create_arenas(struct fp *fp)
+{
+	uint64_t n = (uint64_t)fp->max_flow + 1;
+	uint32_t part = fp_table_part(fp->max_flow, NIC_GROUPS);
+	int err;
+
+	err = fp_arena_create(&fp->flow_arena, "tas-flows", sizeof(struct fp_flow), n,
+		offsetof(struct fp_flow, tx_una));
+	if (err)
+		return err;
+	err = fp_arena_create(&fp->cold_arena, "tas-flows-cold", sizeof(struct fp_flow_cold), n,
+		offsetof(struct fp_flow_cold, tcp));
+	if (err)
+		return err;
+	err = fp_arena_create(&fp->table_arena, "tas-table", sizeof(struct fp_bucket),
+		(uint64_t)part * NIC_GROUPS, FP_BUCKET_WAYS);
+	if (err)
+		return err;
+	fp->flows = fp->flow_arena.records;
+	fp->cold = fp->cold_arena.records;
+	fp_table_init(&fp->table, fp->table_arena.records, NIC_GROUPS, part, fp->conf.hash_key);
+	return 0;
+}
+
+/* App 0: the daemon's own receive memory, for connections that nobody has accepted yet. */
+static int create_own_app(struct fp *fp)
+{
+	struct fp_app *app = &fp->apps[FP_APP_NONE];
+	uint32_t i;
+
+	app->rx_next = calloc(FP_OWN_SEGS * TAS_SEG_CHUNKS, sizeof(*app->rx_next));
+	if (!app->rx_next)
+		return -ENOMEM;
+	app->nsegs_max = FP_OWN_SEGS;
+	app->ncores = fp->ncores;
+	for (i = 0; i < FP_OWN_SEGS; i++) {
+		void *p = mmap(NULL, TAS_SEG_BYTES, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (p == MAP_FAILED)
+			return -ENOMEM;
+		app->seg[i] = p;
+		app->nsegs = i + 1;
+	}
+	return 0;
+}
+
+/* Every core gets its share of app 0's chunks; the lowest comes out first, so that few pages are
+ * touched. */
+static int create_own_chunks(struct fp_core *core)
+{
+	struct fp *fp = core->fp;
+	struct fp_app *app = &fp->apps[FP_APP_NONE];
+	struct fp_app_core *ac = calloc(1, sizeof(*ac));
+	uint32_t share = FP_OWN_SEGS * TAS_SEG_CHUNKS / fp->ncores, i;
+
+	if (!ac)
+		return -ENOMEM;
+	ac->phase = FP_APP_RUN;
+	ac->free_chunk = TAS_CHUNK_NONE;
+	core->apps[FP_APP_NONE] = ac;
+	for (i = share; i-- > 0;)
+		fp_chunk_put(core, app, core->id * share + i);
+	return 0;
+}
+
+static int create_rings(struct fp_core *core)
+{
+	uint32_t i;
+
+	if (spsc_init(&core->msgs, FP_MSG_RING, sizeof(struct sp_msg)) ||
+		spsc_init(&core->events, FP_EVENT_RING, sizeof(struct fp_event)))
+		return -ENOMEM;
+	for (i = 0; i < FP_EXC_CLASSES; i++)
+		if (spsc_init(&core->exc[i], FP_EXC_RING, sizeof(struct fp_exc)))
+			return -ENOMEM;
+	core->from = aligned_alloc(TAS_CACHELINE, core->fp->ncores * sizeof(*core->from));
+	if (!core->from)
+		return -ENOMEM;
+	memset(core->from, 0, core->fp->ncores * sizeof(*core->from));
+	for (i = 0; i < core->fp->ncores; i++)
+		if (i != core->id && fp_forward_init(&core->from[i]))
+			return -ENOMEM;
+	return 0;
+}
+
+static int create_fds(struct fp_core *core)
+{
+	struct epoll_event edge = {.events = EPOLLIN | EPOLLET}, level = {.events = EPOLLIN};
+	int port = nic_rx_fd(core->fp->nic, core->id);
+
+	core->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	core->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (core->epoll_fd < 0 || core->wake_fd < 0)
+		return -errno;
+	if (epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, core->wake_fd, &edge))
+		return -errno;
+	if (port >= 0 && epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, port, &level))
+		return -errno;
+	return 0;
+}
+
+static int create_env(struct fp_core *core)
+{
+	const struct fp_conf *conf = &core->fp->conf;
+	uint64_t want = (uint64_t)conf->max_flows * 4 / conf->ncores;
+	uint32_t count = want < SENT_MIN ? SENT_MIN : want > SENT_MAX ? SENT_MAX : (uint32_t)want;
+	void *mem = mmap(NULL, tcp_sent_bytes(count), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (mem == MAP_FAILED)
+		return -ENOMEM;
+	core->sent_mem = mem;
+	core->sent_bytes = tcp_sent_bytes(count);
+	tcp_env_init(&core->env, mem, count);
+	core->env.min_rto_us = conf->min_rto_us;
+	core->env.rcvbuf_max = conf->rcvbuf_max;
+	core->env.sndbuf_max = conf->sndbuf_max;
+	core->env.cnt = &core->cnt;
+	core->env.now_ns = fp_now_ns();
+	core->env.now_us = (uint32_t)(core->env.now_ns / 1000);
+	return 0;
+}
+
+static int create_core(struct fp *fp, uint32_t id)
+{
+	struct fp_core *core = &fp->cores[id];
+	int err;
+
+	core->id = id;
+	core->fp = fp;
+	core->epoll_fd = core->wake_fd = -1;
+	core->tx = calloc(NIC_BURST, sizeof(*core->tx));
+	core->neigh_told_ns = calloc(FP_MAX_NEIGH, sizeof(*core->neigh_told_ns));
+	if (!core->tx || !core->neigh_told_ns)
+		return -ENOMEM;
+	err = create_env(core);
+	if (!err)
+		err = create_rings(core);
+	if (!err)
+		err = create_fds(core);
+	if (!err)
+		err = create_own_chunks(core);
+	fp_wheel_init(&core->wheel, &fp->cold[0].wheel, sizeof(*fp->cold), core->env.now_ns);
+	return err;
+}
+
+/* Groups are spread evenly. A port that cannot steer delivers where it likes: cores forward. */
+static void spread_groups(struct fp *fp)
+{
+	uint32_t g;
+
+	for (g = 0; g < NIC_GROUPS; g++) {
+		fp->group_core[g] = (uint8_t)(g % fp->ncores);
+		nic_steer(fp->nic, g, fp->group_core[g]);
+	}
+}
+
+int fp_create(const struct fp_conf *conf, struct fp **out)
+{
+	struct fp *fp;
+	uint32_t i;
+	int err;
+
+	if (conf->ncores == 0 || conf->ncores > TAS_MAX_CORES || conf->max_flows == 0 ||
+		conf->naddrs > TAS_INFO_ADDRS)
+		return -EINVAL;
+	fp = calloc(1, sizeof(*fp));
+	if (!fp)
+		return -ENOMEM;
+	fp->conf = *conf;
+	fp->nic = conf->nic;
+	fp->caps = nic_caps(conf->nic);
+	fp->ncores = conf->ncores;
+	fp->max_flow = conf->max_flows;
+	fp->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	fp->cores = aligned_alloc(TAS_CACHELINE, fp->ncores * sizeof(*fp->cores));
+	err = fp->event_fd < 0 || !fp->cores ? -ENOMEM : 0;
+	if (fp->cores)
+		memset(fp->cores, 0, fp->ncores * sizeof(*fp->cores));
+	if (!err)
+		err = create_arenas(fp);
+	if (!err)
+		err = create_own_app(fp);
+	for (i = 0; !err && i < fp->ncores; i++)
+		err = create_core(fp, i);
+	if (err) {
+		fp_destroy(fp);
+		return err;
+	}
+	spread_groups(fp);
+	*out = fp;
+	return 0;
+}
+
+static void destroy_core(struct fp_core *core)
+{
+	uint32_t i;
+
+	for (i = 0; i < FP_MAX_APPS; i++)
+		free(core->apps[i]);
+	for (i = 0; core->from && i < core->fp->ncores; i++)
+		fp_forward_destroy(&core->from[i]);
+	free(core->from);
+	free(core->tx);
+	free(core->neigh_told_ns);
+	spsc_destroy(&core->msgs);
+	spsc_destroy(&core->events);
+	for (i = 0; i < FP_EXC_CLASSES; i++)
+		spsc_destroy(&core->exc[i]);
+	if (core->sent_mem)
+		munmap(core->sent_mem, core->sent_bytes);
+	if (core->fp) {
+		close(core->epoll_fd);
+		close(core->wake_fd);
+	}
+}
+
+static void destroy_apps(struct fp *fp)
+{
+	struct fp_app *own = &fp->apps[FP_APP_NONE];
+	uint32_t i;
+
+	for (i = 0; i < own->nsegs; i++)
+		munmap(own->seg[i], TAS_SEG_BYTES);
+	free(own->rx_next);
+	for (i = 1; i < FP_MAX_APPS; i++)
+		while (fp->apps[i].core_priv)
+			fp_app_unshare(&fp->apps[i]);
+}
+
+void fp_destroy(struct fp *fp)
+{
+	uint32_t i;
+
+	if (!fp)
+		return;
+	for (i = 0; fp->cores && i < fp->ncores; i++)
+		destroy_core(&fp->cores[i]);
+	destroy_apps(fp);
+	free(fp->cores);
+	fp_arena_destroy(&fp->flow_arena);
+	fp_arena_destroy(&fp->cold_arena);
+	fp_arena_destroy(&fp->table_arena);
+	if (fp->event_fd >= 0)
+		close(fp->event_fd);
+	free(fp);
+}
+
+static void on_urg(int sig)
+{
+	(void)sig; /* a blocking write has been interrupted: that is all (fp.c's watch) */
+}
+
+int fp_start(struct fp *fp)
+{
+	struct sigaction sa = {.sa_handler = on_urg};
+	uint32_t i;
+	int err;
+
+	sigaction(SIGURG, &sa, NULL);
+	for (i = 0; i < fp->ncores; i++) {
+		struct fp_core *core = &fp->cores[i];
+
+		core->stop = 0;
+		err = pthread_create(&core->thread, NULL, fp_core_main, core);
+		if (err) {
+			fp_stop(fp);
+			return -err;
+		}
+		core->started = 1;
+	}
+	return 0;
+}
+
+void fp_stop(struct fp *fp)
+{
+	struct sp_msg m = {.type = SP_STOP};
+	uint32_t i;
+
+	for (i = 0; i < fp->ncores; i++) {
+		if (!fp->cores[i].started)
+			continue;
+		while (fp_send(fp, i, &m) != 0)
+			usleep(100);
+		pthread_join(fp->cores[i].thread, NULL);
+		fp->cores[i].started = 0;
+	}
+}
+
+struct fp_app *fp_app(struct fp *fp, uint32_t id)
+{
+	return id < FP_MAX_APPS ? &fp->apps[id] : NULL;
+}
+
+uint32_t fp_core_of(struct fp *fp, const struct tas_tuple *t)
+{
+	return fp->group_core[nic_group(fp->nic, t->laddr, t->raddr, t->lport, t->rport, 0)];
+}
+
+int fp_send(struct fp *fp, uint32_t core, const struct sp_msg *m)
+{
+	struct fp_core *to = &fp->cores[core];
+	struct sp_msg *slot;
+	int err;
+
+	if (spsc_room(&to->msgs) == 0)
+		return -EAGAIN;
+	if (m->type == SP_APP_ADD) {
+		err = fp_app_share(&fp->apps[m->id]);
+		if (err)
+			return err;
+	}
+	slot = spsc_put(&to->msgs);
+	*slot = *m;
+	spsc_publish(&to->msgs);
+	fp_core_wake(to);
+	return 0;
+}
+
+/*
+ * A core that is inside a write to a program's eventfd and has not finished a round since the last
+ * look is blocked: interrupt it (notify.c). No core waits longer than two looks.
+ */
+static void watch(struct fp *fp)
+{
+	uint64_t now = fp_now_ns();
+	uint32_t i;
+
+	if (now - fp->watched_ns < WATCH_NS)
+		return;
+	fp->watched_ns = now;
+	for (i = 0; i < fp->ncores; i++) {
+		struct fp_core *core = &fp->cores[i];
+		uint64_t loops = tas_load(&core->cnt.loops);
+
+		if (core->started && loops == core->watched && tas_load(&core->writing))
+			pthread_kill(core->thread, SIGURG);
+		core->watched = loops;
+	}
+}
+
+int fp_event_next(struct fp *fp, struct fp_event *ev)
+{
+	uint32_t i;
+
+	for (i = 0; i < fp->ncores; i++) {
+		struct spsc *r = &fp->cores[fp->next_event].events;
+		const struct fp_event *e = spsc_peek(r);
+
+		fp->next_event = (fp->next_event + 1) % fp->ncores;
+		if (!e)
+			continue;
+		*ev = *e;
+		spsc_drop(r);
+		if (ev->type == FP_EV_APP_GONE)
+			fp_app_unshare(&fp->apps[ev->id]);
+		return 1;
+	}
+	watch(fp);
+	return 0;
+}
+
+int fp_exc_next(struct fp *fp, struct fp_exc *out)
+{
+	uint32_t n = fp->ncores * FP_EXC_CLASSES, i;
+
+	for (i = 0; i < n; i++) {
+		uint32_t at = fp->next_exc;
+		struct spsc *r = &fp->cores[at / FP_EXC_CLASSES].exc[at % FP_EXC_CLASSES];
+		const struct fp_exc *e = spsc_peek(r);
+
+		fp->next_exc = (at + 1) % n;
+		if (!e)
+			continue;
+		memcpy(out, e, offsetof(struct fp_exc, data) + e->cap);
+		spsc_drop(r);
+		return 1;
+	}
+	return 0;
+}
+
+int fp_event_fd(struct fp *fp)
+{
+	return fp->event_fd;
+}
+
+int fp_prepare_sleep(struct fp *fp)
+{
+	uint32_t i, class;
+
+	tas_store(&fp->sp_sleeping, 1);
+	tas_full_barrier(); /* pairs with E1 */
+	for (i = 0; i < fp->ncores; i++) {
+		if (spsc_pending(&fp->cores[i].events))
+			return 1;
+		for (class = 0; class < FP_EXC_CLASSES; class ++)
+			if (spsc_pending(&fp->cores[i].exc[class]))
+				return 1;
+	}
+	return 0;
+}
+
+void fp_wake_done(struct fp *fp)
+{
+	uint64_t count;
+
+	tas_store(&fp->sp_sleeping, 0);
+	if (read(fp->event_fd, &count, sizeof(count)) < 0)
+		return; /* nothing was written */
+}
+
+void fp_neigh_set(struct fp *fp, uint16_t neigh, uint64_t word)
+{
+	if (neigh < FP_MAX_NEIGH)
+		tas_store(&fp->neigh[neigh], word);
+}
+
+int fp_tx_frame(struct fp *fp, const struct nic_txpkt *p)
+{
+	int n = nic_tx(fp->nic, fp->ncores, p, 1);
+
+	return n == 1 ? 0 : n < 0 ? n : -EAGAIN;
+}
+
+/* L1: pairs with the full barrier in take.c: a core has either seen NULL or is waited for. */
+void fp_listener_set(struct fp *fp, uint32_t l, struct tas_listen *seg)
+{
+	uint32_t i;
+
+	if (l >= FP_MAX_LISTENERS)
+		return;
+	tas_store_rel(&fp->listeners[l], seg);
+	if (seg)
+		return;
+	tas_full_barrier();
+	for (i = 0; i < fp->ncores; i++)
+		while (tas_load_acq(&fp->cores[i].reading) == l + 1)
+			tas_cpu_relax();
+}
+
+void fp_grace_start(struct fp *fp, struct fp_grace *g)
+{
+	uint32_t i;
+
+	tas_full_barrier();
+	for (i = 0; i < fp->ncores; i++)
+		g->loops[i] = tas_load_acq(&fp->cores[i].cnt.loops);
+}
+
+int fp_grace_over(struct fp *fp, const struct fp_grace *g)
+{
+	uint32_t i;
+
+	for (i = 0; i < fp->ncores; i++) {
+		const struct fp_core *core = &fp->cores[i];
+
+		/* The round under way at the snapshot has ended when the counter has moved. */
+		if (core->started && tas_load_acq(&core->cnt.loops) == g->loops[i] &&
+			!tas_load_acq(&core->sleeping))
+			return 0;
+	}
+	return 1;
+}
+
+const struct tas_fp_counters *fp_counters(struct fp *fp, uint32_t core)
+{
+	return &fp->cores[core].cnt;
+}
+
+uint32_t fp_ncores(const struct fp *fp)
+{
+	return fp->ncores;
+}

@@ -1,0 +1,135 @@
+/*
+ * messages.c - what the slow path asks of this core. Owner: the core.
+ */
+#include "core.h"
+
+/* The flow a message is about, unless it is gone or another by now. */
+static struct fp_flow *flow_of(struct fp_core *core, const struct sp_msg *m)
+{
+	struct fp_flow *f;
+
+	if (m->id == FP_FLOW_NONE || m->id > core->fp->max_flow)
+		return NULL;
+	f = &core->fp->flows[m->id];
+	return (f->flags & FP_F_USED) && f->gen == m->gen && f->core == core->id ? f : NULL;
+}
+
+static void abort_flow(struct fp_core *core, const struct sp_msg *m)
+{
+	if (flow_of(core, m))
+		fp_flow_close(
+			core, m->id, FP_CLOSE_ABORTED, m->u.abort.error, m->u.abort.send_rst != 0);
+}
+
+static void set_opts(struct fp_core *core, const struct sp_msg *m)
+{
+	struct fp_flow *f = flow_of(core, m);
+
+	if (!f)
+		return;
+	tcp_opts_set(f, &core->fp->cold[m->id], &core->env, &m->u.opts);
+	if (m->u.opts.tos)
+		core->fp->cold[m->id].tos = (uint8_t)m->u.opts.tos;
+	fp_gso_set(core->fp, f, &core->fp->cold[m->id]); /* TCP_MAXSEG */
+	fp_flow_limit(core, m->id);
+	fp_news(core, m->id, 0);
+	fp_flow_rearm(core, m->id);
+}
+
+static void set_cc(struct fp_core *core, const struct sp_msg *m)
+{
+	struct fp_flow *f = flow_of(core, m);
+	struct fp_flow_cold *c = &core->fp->cold[m->id];
+
+	if (!f)
+		return;
+	tcp_cc_set(f, c, &m->u.cc);
+	fp_pace_set(f, c);
+	fp_flow_limit(core, m->id);
+	fp_tx_list(core, m->id); /* the window may have opened, the rate may have left 0 */
+}
+
+static void set_pmtu(struct fp_core *core, const struct sp_msg *m)
+{
+	struct fp_flow *f = flow_of(core, m);
+	struct fp_flow_cold *c = &core->fp->cold[m->id];
+	uint32_t head = WIRE_IP4_HDR + WIRE_TCP_HDR;
+
+	if (!f)
+		return;
+	if (f->flags & FP_F_TS)
+		head += 12; /* RFC 7323 appendix A: the option and two NOPs */
+	if (m->u.pmtu < head + 48 || m->u.pmtu - head >= f->mss)
+		return;
+	tcp_mss_set(f, c, &core->env, (uint16_t)(m->u.pmtu - head));
+	fp_gso_set(core->fp, f, c);
+	fp_pace_set(f, c);
+	fp_slot_stats(core->fp, m->id);
+	fp_tx_list(core, m->id);
+}
+
+static void take_frame(struct fp_core *core, const struct sp_msg *m)
+{
+	struct nic_rxpkt pkt = {.data = (uint8_t *)(uintptr_t)m->u.frame.data,
+		.len = m->u.frame.len,
+		.gso_size = (uint16_t)m->u.frame.gso_size,
+		.flags = NIC_RX_CSUM_OK}; /* it was verified when it arrived */
+
+	fp_rx_frames(core, &pkt, 1);
+	free(pkt.data);
+}
+
+static void handle(struct fp_core *core, const struct sp_msg *m)
+{
+	switch (m->type) {
+	case SP_FLOW_INSTALL:
+		fp_flow_install(core, m->id, &m->u.install);
+		break;
+	case SP_FLOW_ABORT:
+		abort_flow(core, m);
+		break;
+	case SP_FLOW_OPTS:
+		set_opts(core, m);
+		break;
+	case SP_CC_SET:
+		set_cc(core, m);
+		break;
+	case SP_FRAME:
+		take_frame(core, m);
+		break;
+	case SP_APP_ADD:
+		fp_app_add(core, m->id);
+		break;
+	case SP_APP_DEL:
+		fp_app_del(core, m->id);
+		break;
+	case SP_PMTU:
+		set_pmtu(core, m);
+		break;
+	case SP_STOP:
+		core->stop = 1;
+		break;
+	case FP_MSG_WAKE:
+		fp_wake_later(core, m->id, m->gen);
+		break;
+	default:
+		break;
+	}
+}
+
+uint32_t fp_msgs_poll(struct fp_core *core)
+{
+	const struct sp_msg *next;
+	struct sp_msg m;
+	uint32_t n;
+
+	for (n = 0; n < FP_BUDGET_MSGS; n++) {
+		next = spsc_peek(&core->msgs);
+		if (!next || (next->type == SP_APP_DEL && !fp_event_room(core, 1)))
+			break;
+		m = *next; /* a take may poll again while this one is handled */
+		spsc_drop(&core->msgs);
+		handle(core, &m);
+	}
+	return n;
+}

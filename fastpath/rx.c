@@ -1,0 +1,295 @@
+/*
+ * rx.c - a burst of frames: parse, find the flow, merge, TCP, store, verdict.
+ *
+ * nic -> parse -> look up -> merge -> tcp_rx -> chunks -> one publication and one ACK per flow
+ * (notify.c, tx.c) Frames for the slow path leave by exception.c, frames of another core's group by
+ * forward.c. Owner: the core. Design: docs/architecture.md "Receive, one burst".
+ */
+#include <stddef.h>
+#include "core.h"
+
+#define CHAIN 64u /* places to find the previous segment of the same flow in a burst */
+
+struct burst {
+	uint32_t count;
+	struct seg seg[NIC_BURST];
+	const struct nic_rxpkt *pkt[NIC_BURST];
+	uint64_t hash[NIC_BURST];
+	uint32_t group[NIC_BURST], flow[NIC_BURST];
+	uint8_t next[NIC_BURST]; /* 1 + next segment of the same flow, 0 = none */
+	uint8_t done[NIC_BURST];
+};
+
+/* Counter of each reason wire_parse gives. */
+static uint64_t *drop_counter(struct fp_core *core, enum wire_kind kind)
+{
+	static const size_t at[] = {
+		[WIRE_DROP_SHORT] = offsetof(struct tas_fp_counters, drop_short),
+		[WIRE_DROP_ETHERTYPE] = offsetof(struct tas_fp_counters, drop_ethertype),
+		[WIRE_DROP_IP_HEADER] = offsetof(struct tas_fp_counters, drop_ip_header),
+		[WIRE_DROP_IP_CHECKSUM] = offsetof(struct tas_fp_counters, drop_ip_checksum),
+		[WIRE_DROP_IP_FRAGMENT] = offsetof(struct tas_fp_counters, drop_ip_fragment),
+		[WIRE_DROP_IP_OPTIONS] = offsetof(struct tas_fp_counters, drop_ip_options),
+		[WIRE_DROP_IP_PROTO] = offsetof(struct tas_fp_counters, drop_ip_proto),
+		[WIRE_DROP_TCP_HEADER] = offsetof(struct tas_fp_counters, drop_tcp_header),
+		[WIRE_DROP_TCP_CHECKSUM] = offsetof(struct tas_fp_counters, drop_tcp_checksum),
+		[WIRE_DROP_TCP_FLAGS] = offsetof(struct tas_fp_counters, drop_tcp_flags),
+		[WIRE_DROP_GSO] = offsetof(struct tas_fp_counters, drop_gso),
+	};
+
+	return (uint64_t *)((char *)&core->cnt + at[kind]);
+}
+
+static int addr_served(const struct fp *fp, const uint8_t addr[16])
+{
+	uint32_t i;
+
+	for (i = 0; i < fp->conf.naddrs; i++)
+		if (memcmp(fp->conf.addrs[i], addr, 16) == 0)
+			return 1;
+	return 0;
+}
+
+static int mac_is_ours(const struct fp *fp, const uint8_t *frame)
+{
+	return memcmp(frame, fp->caps->mac, 6) == 0;
+}
+
+/* ARP and ICMP go to the slow path if they are meant for us: ARP also when broadcast. */
+static void neigh_frame(struct fp_core *core, const struct nic_rxpkt *pkt, enum wire_kind kind)
+{
+	uint8_t daddr[16];
+	uint32_t v4;
+	int ours = mac_is_ours(core->fp, pkt->data) || wire_eth_is_group(pkt->data);
+
+	if (ours && kind == WIRE_ICMP) {
+		memcpy(&v4, pkt->data + WIRE_ETH_HDR + 16, 4);
+		tas_addr_from_v4(daddr, v4);
+		ours = mac_is_ours(core->fp, pkt->data) && addr_served(core->fp, daddr);
+	}
+	if (ours)
+		fp_exception(core, FP_EXC_NEIGH, pkt, FP_FLOW_NONE);
+	else
+		core->cnt.drop_not_for_us++;
+}
+
+static void forward(struct fp_core *core, uint32_t owner, const struct nic_rxpkt *pkt)
+{
+	struct fp_core *to = &core->fp->cores[owner];
+
+	if (!fp_forward_put(&to->from[core->id], pkt)) {
+		core->cnt.drop_forward++;
+		return;
+	}
+	core->cnt.rx_forwarded++;
+	fp_core_wake(to);
+}
+
+/* Parses one frame; what remains in the burst is TCP of one of this core's groups. */
+static void parse(struct fp_core *core, const struct nic_rxpkt *pkt, struct burst *b)
+{
+	struct fp *fp = core->fp;
+	uint32_t i = b->count;
+	struct seg *s = &b->seg[i];
+	const struct tas_tuple *t = &s->tuple;
+	enum wire_kind kind =
+		wire_parse(pkt->data, pkt->len, pkt->gso_size, pkt->flags & NIC_RX_CSUM_OK, s);
+
+	if (kind == WIRE_ARP || kind == WIRE_ICMP) {
+		neigh_frame(core, pkt, kind);
+		return;
+	}
+	if (kind != WIRE_TCP) {
+		(*drop_counter(core, kind))++;
+		return;
+	}
+	if (!mac_is_ours(fp, pkt->data)) {
+		core->cnt.drop_not_for_us++;
+		return;
+	}
+	b->group[i] = nic_group(fp->nic, t->laddr, t->raddr, t->lport, t->rport, pkt->hash);
+	if (fp->group_core[b->group[i]] != core->id) {
+		forward(core, fp->group_core[b->group[i]], pkt);
+		return;
+	}
+	b->hash[i] = fp_table_hash(&fp->table, t);
+	fp_table_prefetch(&fp->table, b->group[i], b->hash[i]);
+	b->pkt[i] = pkt;
+	b->next[i] = b->done[i] = 0;
+	b->count++;
+}
+
+static void unknown(struct fp_core *core, const struct nic_rxpkt *pkt, const struct seg *s)
+{
+	if (addr_served(core->fp, s->tuple.laddr))
+		fp_exception(core, FP_EXC_UNKNOWN, pkt, FP_FLOW_NONE);
+	else
+		core->cnt.drop_not_for_us++;
+}
+
+/* Looks all segments up and chains those of one flow. */
+static void look_up(struct fp_core *core, struct burst *b)
+{
+	struct fp *fp = core->fp;
+	uint8_t last[CHAIN] = {0};
+	uint32_t i;
+
+	for (i = 0; i < b->count; i++) {
+		uint32_t id = fp_table_find(
+			&fp->table, fp->flows, fp->cold, b->group[i], b->hash[i], &b->seg[i].tuple);
+		uint8_t *l = &last[id % CHAIN];
+
+		b->flow[i] = id;
+		if (id == FP_FLOW_NONE) {
+			unknown(core, b->pkt[i], &b->seg[i]);
+			continue;
+		}
+		__builtin_prefetch(&fp->flows[id].tx_una);
+		__builtin_prefetch(&fp->cold[id]);
+		if (*l && b->flow[*l - 1] == id)
+			b->next[*l - 1] = (uint8_t)(i + 1);
+		*l = (uint8_t)(i + 1);
+	}
+}
+
+/* May `n` continue `s`? Equal flags apart from PSH, equal ECN, consecutive, both with data and no
+ * SACK. */
+static int mergeable(const struct seg *s, const struct seg *n)
+{
+	return n->len != 0 && s->len != 0 && n->seq == s->seq + s->len && n->ack == s->ack &&
+	       ((n->flags ^ s->flags) & ~TCP_PSH) == 0 &&
+	       !(n->flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_URG)) && n->ecn == s->ecn &&
+	       n->has_ts == s->has_ts && n->ts_val == s->ts_val && n->ts_ecr == s->ts_ecr &&
+	       n->nsack == 0 && s->nsack == 0 && n->nsegs + s->nsegs <= UINT16_MAX;
+}
+
+/* Merges what follows segment `first` of the same flow into it. */
+static void merge(struct fp_core *core, struct burst *b, uint32_t first, struct fp_pieces *pieces)
+{
+	struct seg *s = &b->seg[first];
+	uint32_t i;
+
+	pieces->count = 1;
+	pieces->iov[0] =
+		(struct iovec){.iov_base = (void *)(uintptr_t)s->payload, .iov_len = s->len};
+	for (i = b->next[first]; i != 0; i = b->next[i - 1]) {
+		const struct seg *n = &b->seg[i - 1];
+
+		if (!mergeable(s, n))
+			return;
+		s->len += n->len;
+		s->nsegs = (uint16_t)(s->nsegs + n->nsegs);
+		s->flags |= n->flags;
+		s->wnd = n->wnd;
+		pieces->iov[pieces->count++] = (struct iovec){
+			.iov_base = (void *)(uintptr_t)n->payload, .iov_len = n->len};
+		b->done[i - 1] = 1;
+		core->cnt.rx_merged++;
+	}
+}
+
+/* Stores what tcp_rx asked for; returns the verdict of tcp_rx_stored. */
+static uint32_t store(struct fp_core *core, uint32_t id, const struct seg *s,
+	const struct tcp_rx_out *out, const struct fp_pieces *pieces)
+{
+	struct fp_flow *f = &core->fp->flows[id];
+	uint32_t skip = out->len ? (uint32_t)(out->data - s->payload) : 0, stored = out->len;
+
+	if (!fp_rxlist_store(core, id, out->pos, pieces, skip, out->len)) {
+		fp_news(core, id, 1);
+		stored = 0;
+	}
+	return tcp_rx_stored(f, &core->fp->cold[id], &core->env, s, out, stored);
+}
+
+static void segment(
+	struct fp_core *core, uint32_t id, const struct seg *s, const struct fp_pieces *pieces)
+{
+	struct fp_flow *f = &core->fp->flows[id];
+	struct tcp_rx_out out = {0};
+	uint32_t v = tcp_rx(f, &core->fp->cold[id], &core->env, s, &out);
+
+	if ((v & TCP_V_DATA) || out.fin)
+		v |= store(core, id, s, &out, pieces);
+	if (fp_flow_verdict(core, id, v))
+		fp_flow_rearm(core, id);
+}
+
+void fp_rx_frames(struct fp_core *core, const struct nic_rxpkt *pkts, uint32_t count)
+{
+	struct fp_pieces pieces;
+	struct burst b;
+	uint32_t i;
+
+	b.count = 0;
+	for (i = 0; i < count; i++)
+		parse(core, &pkts[i], &b);
+	look_up(core, &b);
+	for (i = 0; i < b.count; i++) {
+		if (b.flow[i] == FP_FLOW_NONE || b.done[i])
+			continue;
+		if (!(core->fp->flows[b.flow[i]].flags & FP_F_USED)) {
+			unknown(core, b.pkt[i],
+				&b.seg[i]); /* closed by an earlier segment of this burst */
+			continue;
+		}
+		merge(core, &b, i, &pieces);
+		segment(core, b.flow[i], &b.seg[i], &pieces);
+	}
+}
+
+static void count_frames(struct fp_core *core, const struct nic_rxpkt *pkts, uint32_t n)
+{
+	uint32_t i;
+
+	core->cnt.rx_bursts++;
+	core->cnt.rx_packets += n;
+	for (i = 0; i < n; i++)
+		core->cnt.rx_bytes += pkts[i].len;
+}
+
+static uint32_t poll_nic(struct fp_core *core)
+{
+	struct nic_rxpkt pkts[NIC_BURST];
+	struct fp_event ev = {.type = FP_EV_NIC_DEAD};
+	int n;
+
+	if (core->nic_dead)
+		return 0;
+	n = nic_rx(core->fp->nic, core->id, pkts, NIC_BURST);
+	if (n < 0) {
+		core->nic_dead = (uint32_t)fp_event_put(core, &ev);
+		return 0;
+	}
+	if (n == 0)
+		return 0;
+	count_frames(core, pkts, (uint32_t)n);
+	fp_rx_frames(core, pkts, (uint32_t)n);
+	nic_rx_done(core->fp->nic, core->id);
+	return (uint32_t)n;
+}
+
+/* Frames that other cores received for us (counted there). */
+static uint32_t poll_forwarded(struct fp_core *core)
+{
+	struct nic_rxpkt pkts[NIC_BURST];
+	uint32_t from, n, work = 0;
+	uint64_t end;
+
+	for (from = 0; from < core->fp->ncores; from++) {
+		struct fp_forward *r = &core->from[from];
+
+		if (!fp_forward_pending(r))
+			continue;
+		n = fp_forward_peek(r, pkts, NIC_BURST, &end);
+		fp_rx_frames(core, pkts, n);
+		fp_forward_drop(r, end);
+		work += n;
+	}
+	return work;
+}
+
+uint32_t fp_rx_poll(struct fp_core *core)
+{
+	return poll_nic(core) + (core->fp->ncores > 1 ? poll_forwarded(core) : 0);
+}

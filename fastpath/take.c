@@ -1,0 +1,193 @@
+/*
+ * take.c - binding flows to slots: accept() as the fast path sees it, connect(), and the end of a
+ * binding.
+ *
+ * A program accepts by claiming an entry of a listener's queue with one compare-and-swap and then
+ * asking, in a slot of its own, for the flow named there. The claim is the right to the flow: the
+ * entry's word must name this program and the ticket that the slow path gave the flow. Until then
+ * the flow belongs to app 0 and its received bytes lie in app 0's chunks; they are copied into the
+ * program's when it takes over.
+ *
+ * A slot's state only means something to the program under the generation it asked for: gen is
+ * stored last. Owner: the flow's core.
+ */
+#include <errno.h>
+#include "core.h"
+
+static void write_binding(const struct fp *fp, uint32_t id, struct tas_sock *s)
+{
+	const struct fp_flow *f = &fp->flows[id];
+	const struct fp_flow_cold *c = &fp->cold[id];
+
+	memcpy(s->laddr, c->tuple.laddr, sizeof(s->laddr));
+	memcpy(s->raddr, c->tuple.raddr, sizeof(s->raddr));
+	tas_store(&s->lport, c->tuple.lport);
+	tas_store(&s->rport, c->tuple.rport);
+	tas_store(&s->net, c->tuple.net);
+	tas_store(&s->mss, f->mss);
+	tas_store(&s->error, 0);
+	tas_store(&s->core, f->core);
+	tas_store(&s->flow, id);
+	tas_store(&s->rx_first_pos, f->rx_read);
+	tas_store(&s->rx_first_chunk, c->rx_first);
+}
+
+void fp_slot_bind(struct fp_core *core, uint32_t id, struct fp_app *app, uint32_t slot)
+{
+	struct fp *fp = core->fp;
+	struct fp_flow *f = &fp->flows[id];
+	struct fp_app_shared *sh = app->core_priv;
+	struct tas_sock *s = fp_slot_sock(app, slot);
+
+	f->app = (uint16_t)app->id;
+	f->slot = slot;
+	f->evq = 0;
+	sh->slots[slot] = (struct fp_slot){.rx_first = TAS_CHUNK_NONE, .gen = f->gen};
+	core->apps[app->id]->nflows++;
+	__atomic_fetch_add(&app->flows, 1, __ATOMIC_RELAXED);
+	write_binding(fp, id, s);
+	fp_slot_stats(fp, id);
+	fp_publish(fp, id);
+	tas_store_rel(&s->gen, f->gen); /* T1: pairs with A's acquire of gen */
+}
+
+void fp_slot_dead(struct fp_core *core, struct fp_app *app, uint32_t slot, uint32_t state,
+	int error, uint32_t rx_first)
+{
+	struct fp_app_shared *sh = app->core_priv;
+	struct tas_sock *s = fp_slot_sock(app, slot);
+
+	(void)core;
+	sh->slots[slot].rx_first = rx_first;
+	tas_store_rel(&app->slot_flow[slot], FP_FLOW_DEAD);
+	tas_store(&s->error, (uint32_t)error);
+	tas_store_rel(&s->state, state | TAS_SOCK_ERROR);
+}
+
+void fp_slot_forget(struct fp_core *core, struct fp_app *app, uint32_t slot)
+{
+	struct fp_app_shared *sh = app->core_priv;
+	struct tas_sock *s = fp_slot_sock(app, slot);
+	uint32_t first = sh->slots[slot].rx_first, dead = FP_FLOW_DEAD;
+
+	if (!tas_cas(&app->slot_flow[slot], &dead, FP_FLOW_NONE))
+		return; /* another core was faster */
+	fp_chunks_put_list(core, app, first);
+	tas_store_rel(&s->state, tas_load(&s->state) | TAS_SOCK_FREE);
+}
+
+/*
+ * Does the entry of the listener's queue say that this program has claimed the flow? The slow path
+ * may take the segment away at any time: fp_listener_set waits while a core names it in `reading`
+ * (L1).
+ */
+static int claimed(struct fp_core *core, const struct fp_flow_cold *c, const struct fp_app *app)
+{
+	struct tas_listen *seg;
+	uint64_t word = 0;
+
+	if (c->listener >= FP_MAX_LISTENERS || c->accept_entry >= TAS_LISTEN_BACKLOG)
+		return 0;
+	tas_store(&core->reading, c->listener + 1);
+	tas_full_barrier();
+	seg = tas_load_acq(&core->fp->listeners[c->listener]);
+	if (seg)
+		word = tas_load_acq(&seg->queue[c->accept_entry].word);
+	tas_store_rel(&core->reading, 0);
+	return word == TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, app->id, c->accept_ticket);
+}
+
+static int flow_is(const struct fp *fp, uint32_t id, uint32_t gen)
+{
+	const struct fp_flow *f;
+
+	if (id == FP_FLOW_NONE || id > fp->max_flow)
+		return 0;
+	f = &fp->flows[id];
+	return (tas_load(&f->flags) & FP_F_USED) && tas_load(&f->gen) == gen;
+}
+
+/* The connection does not exist (any more) or is another's: the slot answers with an error under
+ * that gen. */
+static void refuse(
+	struct fp_core *core, struct fp_app *app, uint32_t slot, uint32_t gen, uint32_t want)
+{
+	struct fp_app_shared *sh = app->core_priv;
+	struct tas_sock *s = fp_slot_sock(app, slot);
+	uint32_t none = FP_FLOW_NONE, evq = tas_load(&s->evq);
+
+	if (!tas_cas(&app->slot_flow[slot], &none, FP_FLOW_DEAD))
+		return;
+	sh->slots[slot].gen = gen;
+	fp_slot_dead(core, app, slot, TAS_SOCK_OPEN, ECONNABORTED, TAS_CHUNK_NONE);
+	if (want & TAS_SOCK_CLOSED)
+		fp_slot_forget(core, app, slot);
+	tas_store_rel(&s->gen, gen);
+	fp_ring(core, app, evq < app->nevq ? evq : 0, slot);
+}
+
+/* No receive chunks yet for what has arrived: look again in a moment. */
+static void retry_later(struct fp_core *core, uint32_t id, struct fp_app *app, uint32_t slot)
+{
+	struct fp_flow_cold *c = &core->fp->cold[id];
+
+	c->retry_app = (uint16_t)app->id;
+	c->retry_slot = slot;
+	fp_flow_rearm(core, id);
+	fp_ring(core, app, 0, slot);
+}
+
+static void take(struct fp_core *core, struct fp_app *app, uint32_t slot, uint32_t id)
+{
+	const struct fp_flow *f = &core->fp->flows[id];
+	const struct fp_flow_cold *c = &core->fp->cold[id];
+	struct fp_event ev = {.type = FP_EV_TAKEN, .id = id, .gen = f->gen, .conn = c->conn};
+	uint32_t none = FP_FLOW_NONE;
+
+	/* The slot first: a program may ask for two flows in one slot on two cores at once. */
+	if (!tas_cas(&app->slot_flow[slot], &none, id))
+		return;
+	if (!fp_event_room(core, 1) || !fp_rxlist_move(core, id, app)) {
+		tas_store_rel(&app->slot_flow[slot], FP_FLOW_NONE);
+		retry_later(core, id, app, slot);
+		return;
+	}
+	ev.u.taken.app = app->id;
+	ev.u.taken.slot = slot;
+	fp_slot_bind(core, id, app, slot);
+	fp_event_put(core, &ev);
+	fp_news(core, id, 1);
+	fp_slot_rung(core, app, slot);
+}
+
+void fp_slot_take(struct fp_core *core, struct fp_app *app, uint32_t slot)
+{
+	struct fp *fp = core->fp;
+	struct fp_app_shared *sh = app->core_priv;
+	struct tas_sock *s = fp_slot_sock(app, slot);
+	uint32_t want = tas_load_acq(&s->want), id, gen, owner;
+
+	id = tas_load(&s->take_flow);
+	gen = tas_load(&s->take_gen);
+	if (!(want & TAS_SOCK_TAKE) || sh->slots[slot].gen == gen)
+		return; /* a late ring of a binding that is over */
+	if (!flow_is(fp, id, gen))
+		fp_msgs_poll(core); /* its FLOW_INSTALL was sent before the program could see the
+				       entry */
+	if (!flow_is(fp, id, gen)) {
+		refuse(core, app, slot, gen, want);
+		return;
+	}
+	owner = fp->flows[id].core;
+	if (owner != core->id) {
+		fp_slot_pass(&fp->cores[owner], app, slot);
+		return;
+	}
+	if (fp->flows[id].app != FP_APP_NONE || !claimed(core, &fp->cold[id], app)) {
+		core->cnt.refuse_take++;
+		__atomic_fetch_add(&app->faults, 1, __ATOMIC_RELAXED);
+		refuse(core, app, slot, gen, want);
+		return;
+	}
+	take(core, app, slot, id);
+}
