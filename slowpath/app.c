@@ -464,7 +464,8 @@ static int clear_path(const struct sp *sp, struct sockaddr_un *sa)
 
 	memset(sa, 0, sizeof(*sa));
 	sa->sun_family = AF_UNIX;
-	strncpy(sa->sun_path, sp->conf.socket, sizeof(sa->sun_path) - 1); /* its row bounds it */
+	memcpy(sa->sun_path, sp->conf.socket,
+		strnlen(sp->conf.socket, sizeof(sa->sun_path) - 1)); /* its row bounds it */
 	err = remove_stale(sp->conf.socket, sa);
 	if (err == -EADDRINUSE)
 		sp_error("app", "another tas service answers on socket=%s", sp->conf.socket);
