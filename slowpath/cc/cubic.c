@@ -125,23 +125,33 @@ static uint32_t reno_step(const struct cubic_epoch *e, uint32_t mss)
 
 static void reno_friendly(struct cubic_epoch *e, const struct cc_report *r)
 {
-	uint64_t add = reno_step(e, r->mss) * cc_min64(r->acked, 4ull * r->cwnd) / r->cwnd;
+	uint64_t add = reno_step(e, r->mss) * cc_min64(r->acked, 1024ull * r->cwnd) / r->cwnd;
 
 	e->w_est = (uint32_t)cc_min64(e->w_est + add, CC_CWND_MAX);
 }
 
-/* Bytes to grow over the next window so that the curve, or Reno if it is above, is met a round trip
- * from now. */
+/* Windows that one report covers: reports come at most every 100 us, a round trip may take 10. */
+static uint32_t windows_a_report(const struct cc_report *r)
+{
+	return (uint32_t)cc_min64(cc_max64(r->acked / r->cwnd, 1), 1024);
+}
+
+/*
+ * Bytes to grow per window so that the curve, or Reno if it is above, is met a round trip from now,
+ * or when the next report comes if that is later.
+ */
 static uint32_t growth(const struct cubic *c, const struct cc_report *r)
 {
 	const struct cubic_epoch *e = &c->now;
-	uint64_t t_us = (r->now_ns - e->start_ns) / 1000 + r->srtt_us;
+	uint32_t n = windows_a_report(r);
+	uint64_t ahead_us = n == 1 ? r->srtt_us : cc_max64(r->srtt_us, r->interval_ns / 1000);
+	uint64_t t_us = (r->now_ns - e->start_ns) / 1000 + ahead_us;
 	uint64_t target = w_cubic(e, t_us, r->mss);
 	uint64_t most = r->cwnd + r->cwnd / 2; /* RFC 9438 4.2: target at most 1.5 cwnd */
 
-	target = cc_max64(target, (uint64_t)e->w_est + reno_step(e, r->mss));
+	target = cc_max64(target, e->w_est + (uint64_t)n * reno_step(e, r->mss));
 	target = cc_min64(target, most);
-	return target > r->cwnd ? (uint32_t)(target - r->cwnd) : 0;
+	return target > r->cwnd ? (uint32_t)(target - r->cwnd) / n : 0;
 }
 
 static void avoidance(struct cubic *c, const struct cc_report *r, struct cc_params *out)

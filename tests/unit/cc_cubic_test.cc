@@ -147,6 +147,32 @@ TEST(Cubic, ShortRoundTrips_grow_like_reno)
 	EXPECT_NEAR((f.cwnd - at) / (double)kMss, 10, 1.5);
 }
 
+/* Round trips of 10 us: a report covers ten windows, each of which grows by what it was told. */
+TEST(Cubic, Many_windows_a_report_do_not_overshoot)
+{
+	Flow f(10);
+
+	f.cwnd = f.ssthresh = 100 * kMss;
+	f.loss();
+	f.cwnd -= 10 * kMss; /* ten segments below the curve */
+	uint32_t from = f.cwnd;
+	for (int i = 0; i < 5; i++) {
+		uint64_t acked = 0;
+		for (int w = 0; w < 10; w++) {
+			f.cwnd += f.p.growth;
+			acked += f.cwnd;
+		}
+		f.now += 100000;
+		cc_feedback fb = round_trip(f.now, f.cwnd, f.ssthresh, f.rtt_us);
+		fb.acked = acked;
+		fb.interval_ns = 100000;
+		f.apply(fb);
+	}
+	/* Reno would have gained at most 50 segments of 0.53, from the curve's 70. */
+	EXPECT_GT(f.cwnd, from + 10 * kMss);
+	EXPECT_LT(f.cwnd, (70 + 50 * 0.53 + 2) * kMss);
+}
+
 TEST(Cubic, SecondLossBelowWmax_converges_fast)
 {
 	Flow f(100000);
