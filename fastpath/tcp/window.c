@@ -4,10 +4,14 @@
  *
  * The advertised right edge never moves left. With scaling the field cannot express every edge; it
  * is rounded up by less than one unit where rounding down would take something back (RFC 7323
- * section 2.4), and the buffer has that one unit of slack. Owner: the flow's core. RFC 9293
- * sections 3.8.6.2.2 (silly window), 7323 section 2.
+ * section 2.4). While the program does not read this may add up, so the buffer has some slack;
+ * beyond it rounding is down.
+ *
+ * Owner: the flow's core. RFC 9293 sections 3.8.6.2.2 (silly window), 7323 section 2.
  */
 #include "priv.h"
+
+#define SLACK 16u /* a 16th of the buffer */
 
 /* Smallest opening worth telling: RFC 9293 3.8.6.2.2, with Fr = 1/2. */
 static uint32_t opening_min(const struct fp_flow *f, const struct tcp_cold *c)
@@ -21,12 +25,12 @@ static uint32_t opening_min(const struct fp_flow *f, const struct tcp_cold *c)
 uint16_t tcp_window_advertise(struct fp_flow *f, const struct tcp_cold *c)
 {
 	uint64_t buf_edge = f->rx_read + f->rx_buf, old = f->rx_nxt + rx_window(f), edge = buf_edge;
-	uint64_t unit = 1ull << f->rcv_wscale, field;
+	uint64_t unit = 1ull << f->rcv_wscale, slack = unit + f->rx_buf / SLACK, field;
 
 	if (edge < old + opening_min(f, c))
 		edge = old;
 	field = (edge - f->rx_nxt) >> f->rcv_wscale;
-	if (f->rx_nxt + field * unit < old && f->rx_nxt + (field + 1) * unit <= buf_edge + unit)
+	if (f->rx_nxt + field * unit < old && f->rx_nxt + (field + 1) * unit <= buf_edge + slack)
 		field++;
 	field = min_u64(field, UINT16_MAX);
 	edge = f->rx_nxt + field * unit;
