@@ -160,8 +160,8 @@ static void avoidance(struct cubic *c, const struct cc_report *r, struct cc_para
 
 	if (!e->running || r->now_ns < e->start_ns)
 		epoch_start(e, r->cwnd, r->mss, r->now_ns);
-	else if (r->events &
-		 CC_EV_APP_LIMITED) /* 4.2: t excludes times when the window was not used */
+	else if (r->events & CC_EV_APP_LIMITED)
+		/* 4.2: t excludes times when the window was not used. */
 		e->start_ns = cc_min64(e->start_ns + r->interval_ns, r->now_ns);
 	else
 		reno_friendly(e, r);

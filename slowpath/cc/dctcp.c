@@ -104,8 +104,8 @@ static void decide(struct dctcp *d, const struct cc_report *r)
 {
 	uint64_t rate;
 
-	if (d->covered_ns >=
-		r->srtt_us * 1000ull) { /* a loss can cut the interval too short to judge */
+	/* A loss can cut the interval too short to judge. */
+	if (d->covered_ns >= r->srtt_us * 1000ull) {
 		hold_to_sent(d, r);
 		average_marks(d);
 	}

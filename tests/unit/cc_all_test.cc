@@ -66,6 +66,21 @@ TEST(Reno, Marks_never_push_below_two_segments)
 	EXPECT_EQ(p.cwnd, 2 * kMss);
 }
 
+TEST(Reno, A_report_without_mss_means_the_last_one)
+{
+	cc_state st;
+	cc_params p;
+
+	cc_reno.init(&st, kMss, 1, &p);
+	cc_feedback fb = round_trip(kMs, 50 * kMss, 40 * kMss, 1000);
+	fb.mss = 0;
+	cc_reno.update(&st, &fb, &p);
+	EXPECT_EQ(p.growth, kMss);
+	fb.mss = 536; /* the path got narrower */
+	cc_reno.update(&st, &fb, &p);
+	EXPECT_EQ(p.growth, 536u);
+}
+
 class Hostile : public testing::TestWithParam<const cc_algo *>
 {
 };

@@ -309,6 +309,21 @@ TEST(Cubic, SlowStart_ends_when_the_rtt_grows)
 	EXPECT_LT(f.p.growth, f.cwnd / 8); /* congestion avoidance */
 }
 
+TEST(Cubic, Loss_ends_the_conservative_phase)
+{
+	Flow f(80000);
+
+	for (int i = 0; i < 4; i++)
+		f.round();
+	f.rtt_us = 95000;
+	f.round();
+	ASSERT_EQ(f.p.growth, f.cwnd / 4);
+	f.loss();
+	EXPECT_LT(f.p.growth, f.cwnd / 8);
+	f.round();
+	EXPECT_LT(f.p.growth, f.cwnd / 8);
+}
+
 TEST(Cubic, SlowStart_resumes_when_the_rtt_falls_back)
 {
 	Flow f(80000);
