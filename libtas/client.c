@@ -1,0 +1,281 @@
+/*
+ * client.c - the registration connection: HELLO at the first TCP socket, commands one at a time,
+ * the daemon's death, and the hand-over to a fork child (include/tas/app_sp.h).
+ *
+ * Commands run under one lock with signals blocked, so that no handler can enter between request
+ * and reply. When no daemon answers, everything is the kernel's; a new socket asks again after a
+ * second. Owner: any thread, under the command lock. unix(7), cmsg(3).
+ */
+#include <stdlib.h>
+#include <sys/un.h>
+#include "lt.h"
+
+#define RETRY_NS 1000000000ull
+
+static struct {
+	uint32_t lock;
+	uint32_t up; /* HELLO was accepted */
+	int sock;
+	uint32_t app, seq;
+	uint64_t retry_ns; /* do not ask again before */
+} client = {.sock = -1};
+
+static int transmit(int sock, struct tas_msg *m, int fd)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} ctl;
+	struct iovec v = {m, sizeof(*m)};
+	struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1};
+	struct cmsghdr *c;
+
+	if (fd >= 0) {
+		memset(&ctl, 0, sizeof(ctl));
+		h.msg_control = &ctl;
+		h.msg_controllen = sizeof(ctl.space);
+		c = CMSG_FIRSTHDR(&h);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	}
+	return (int)lt_sys3(SYS_sendmsg, sock, &h, MSG_NOSIGNAL);
+}
+
+/* Receives the reply; descriptors beyond *nfds are closed. */
+static int receive(int sock, struct tas_msg *m, int *fds, uint32_t *nfds)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int) * (TAS_MAX_CORES + 2))];
+		struct cmsghdr align;
+	} ctl;
+	struct iovec v = {m, sizeof(*m)};
+	struct msghdr h = {.msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = &ctl,
+		.msg_controllen = sizeof(ctl.space)};
+	uint32_t room = nfds != NULL ? *nfds : 0, got = 0, i, n;
+	struct cmsghdr *c;
+	int fd;
+	long r = lt_sys3(SYS_recvmsg, sock, &h, MSG_CMSG_CLOEXEC);
+
+	if (r <= 0)
+		return r == 0 ? -EPIPE : (int)r;
+	for (c = CMSG_FIRSTHDR(&h); c != NULL; c = CMSG_NXTHDR(&h, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (uint32_t)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		for (i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (got < room)
+				fds[got++] = fd;
+			else
+				lt_sys_close(fd);
+		}
+	}
+	if (nfds != NULL)
+		*nfds = got;
+	return r == (long)sizeof(*m) ? 0 : -EPROTO;
+}
+
+/* One request and its reply, on a connection that we own. Status, or -errno; -EPIPE: the daemon is
+ * gone. */
+static int exchange(int sock, struct tas_msg *m, int fd, int *fds, uint32_t *nfds)
+{
+	uint32_t seq = ++client.seq;
+	uint16_t type = m->type;
+	int r;
+
+	m->magic = TAS_CMD_MAGIC;
+	m->abi_major = TAS_ABI_MAJOR;
+	m->seq = seq;
+	m->status = 0;
+	do
+		r = transmit(sock, m, fd);
+	while (r == -EINTR);
+	if (r < 0)
+		return r == -ECONNRESET ? -EPIPE : r;
+	do
+		r = receive(sock, m, fds, nfds);
+	while (r == -EINTR);
+	if (r < 0)
+		return r == -ECONNRESET ? -EPIPE : r;
+	if (m->magic != TAS_CMD_MAGIC || m->seq != seq || m->type != type)
+		return -EPROTO;
+	return m->status;
+}
+
+/* The path is read at load: the program may change its environment later. */
+static char path[108] = TAS_SOCKET_DEFAULT;
+
+__attribute__((constructor)) static void read_path(void)
+{
+	const char *env = secure_getenv(TAS_SOCKET_ENV);
+
+	if (env != NULL && env[0] != '\0' && strlen(env) < sizeof(path))
+		memcpy(path, env, strlen(env) + 1);
+}
+
+static int dial(void)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	long s = lt_sys3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), r;
+
+	if (s < 0)
+		return (int)s;
+	memcpy(sa.sun_path, path, sizeof(sa.sun_path));
+	do
+		r = lt_sys3(SYS_connect, s, &sa, sizeof(sa));
+	while (r == -EINTR);
+	if (r < 0) {
+		lt_sys_close((int)s);
+		return (int)r;
+	}
+	return lt_hide((int)s);
+}
+
+/* HELLO with the token of a fork (NULL: none). The caller holds the lock. */
+static int hello(const uint64_t *token)
+{
+	struct tas_msg m = {.type = TAS_CMD_HELLO};
+	int sock = dial(), r;
+
+	if (sock < 0)
+		return sock;
+	if (token != NULL)
+		memcpy(m.token, token, sizeof(m.token));
+	m.pid = (uint32_t)lt_sys1(SYS_getpid, 0);
+	r = exchange(sock, &m, -1, NULL, NULL);
+	if (r < 0) {
+		lt_unhide(sock);
+		return r;
+	}
+	client.sock = sock;
+	client.app = m.id;
+	tas_store_rel(&client.up, 1u);
+	return 0;
+}
+
+bool lt_client_ready(void)
+{
+	uint64_t mask;
+
+	if (tas_load_acq(&client.up))
+		return true;
+	if (tas_load(&client.retry_ns) > lt_now_ns())
+		return false;
+	lt_lock_masked(&client.lock, &mask);
+	if (!client.up && client.retry_ns <= lt_now_ns() && lt_setup() && hello(NULL) < 0)
+		tas_store(&client.retry_ns, lt_now_ns() + RETRY_NS);
+	lt_unlock_masked(&client.lock, &mask);
+	return tas_load(&client.up) != 0;
+}
+
+uint32_t lt_client_app(void)
+{
+	return tas_load(&client.app);
+}
+
+int lt_client_sock(void)
+{
+	return tas_load(&client.sock);
+}
+
+void lt_client_move_fd(int fd)
+{
+	if (client.sock == fd)
+		tas_store(&client.sock, lt_hide(fd));
+}
+
+/* The daemon is gone. The caller holds the lock. */
+static void gone(void)
+{
+	if (!client.up)
+		return;
+	tas_store_rel(&client.up, 0u);
+	lt_unhide(client.sock);
+	client.sock = -1;
+	tas_store(&client.retry_ns, lt_now_ns() + RETRY_NS);
+	lt_context_drop();
+}
+
+int lt_command(struct tas_msg *m, int fd, int *fds, uint32_t *nfds)
+{
+	uint64_t mask;
+	int r = -EPIPE;
+
+	lt_lock_masked(&client.lock, &mask);
+	if (client.up) {
+		r = exchange(client.sock, m, fd, fds, nfds);
+		if (r == -EPIPE || r == -EPROTO)
+			gone();
+	}
+	lt_unlock_masked(&client.lock, &mask);
+	return r;
+}
+
+bool lt_client_check(struct lt_ctx *c)
+{
+	uint64_t mask;
+	char byte;
+	long r;
+
+	if (tas_load(&c->dead))
+		return true;
+	lt_lock_masked(&client.lock, &mask);
+	if (client.up && c == lt_context()) {
+		r = lt_sys(
+			SYS_recvfrom, client.sock, (long)&byte, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0);
+		if (r == 0 || (r < 0 && r != -EAGAIN && r != -EINTR))
+			gone();
+	}
+	lt_unlock_masked(&client.lock, &mask);
+	return tas_load(&c->dead) != 0;
+}
+
+/* Keeps other threads from registering and commanding, as around fork(). */
+void lt_client_hold(uint64_t *saved)
+{
+	lt_lock_masked(&client.lock, saved);
+}
+
+void lt_client_release(const uint64_t *saved)
+{
+	lt_unlock_masked(&client.lock, saved);
+}
+
+/* The three below run under lt_client_hold(). 0 and the token in *m, or -errno: the child starts
+ * afresh. */
+int lt_client_fork_begin(struct tas_msg *m)
+{
+	int r;
+
+	memset(m, 0, sizeof(*m));
+	m->type = TAS_CMD_FORK;
+	if (!client.up)
+		return -EPIPE;
+	r = exchange(client.sock, m, -1, NULL, NULL);
+	if (r == -EPIPE)
+		gone();
+	return r;
+}
+
+void lt_client_fork_failed(struct tas_msg *m)
+{
+	m->type = TAS_CMD_UNFORK;
+	if (client.up)
+		exchange(client.sock, m, -1, NULL, NULL);
+}
+
+/* In the child: drop what is the parent's and register; `m` == NULL: no token. */
+void lt_client_fork_child(const struct tas_msg *m)
+{
+	client.lock = 0;
+	client.up = 0;
+	lt_unhide(client.sock);
+	client.sock = -1;
+	client.retry_ns = 0;
+	if (m != NULL && hello(m->token) < 0)
+		client.retry_ns = lt_now_ns() + RETRY_NS;
+}

@@ -1,0 +1,302 @@
+/*
+ * epoll.c - waiting in an epoll instance.
+ *
+ * Ours first: bells, inbox, ready list, no system call. While that yields events the kernel's side
+ * is looked at every 50 us or 64 calls; when it yields none, the thread announces itself, looks
+ * again, and sleeps in the kernel's epoll_pwait, which our eventfds end. Edges, oneshot and
+ * exclusive are decided per item. Owner: any thread. epoll_wait(2), epoll_pwait2(2).
+ */
+#include <limits.h>
+#include <sched.h>
+#include "epoll_set.h"
+
+#define LOOK_NS	   50000u
+#define LOOK_CALLS 64u
+#define SPIN_NS	   20000u
+
+/* How long a wait may last, in the two forms of the calls. */
+struct span {
+	bool forever, fine; /* fine: epoll_pwait2, nanoseconds */
+	uint64_t until_ns;
+};
+
+static uint32_t item_events(struct lt_item *it)
+{
+	struct lt_desc *d = &lt_descs[it->desc];
+	uint32_t ev;
+
+	switch (tas_load_acq(&d->kind)) {
+	case LT_CONN:
+		ev = lt_conn_events(d, it->events);
+		break;
+	case LT_LISTEN:
+		ev = it->half_ready || lt_listen_ready(d) ? EPOLLIN | EPOLLRDNORM : 0;
+		break;
+	case LT_UNDECIDED: /* as the kernel shows an unconnected socket */
+		ev = EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
+		break;
+	default:
+		ev = 0;
+		break;
+	}
+	return ev & (it->events | EPOLLERR | EPOLLHUP);
+}
+
+/* Takes one item off the list and reports it if it is ready; true when it was. Level-triggered ones
+ * go back. */
+static bool report(struct lt_epoll *ep, uint32_t i, struct epoll_event *out)
+{
+	struct lt_item *it = &lt_items[i];
+	uint32_t ev;
+
+	lt_epoll_unlist(ep, i);
+	if (it->flags & LT_I_DISABLED)
+		return false;
+	ev = item_events(it);
+	it->half_ready = 0;
+	if (ev == 0)
+		return false;
+	out->events = ev;
+	out->data.u64 = it->data;
+	if (it->events & EPOLLONESHOT) {
+		it->flags |= LT_I_DISABLED;
+		lt_epoll_half_stop(ep, i);
+	} else if (!(it->events & EPOLLET)) {
+		lt_epoll_list(ep, i);
+	}
+	return true;
+}
+
+static int take_ready(struct lt_epoll *ep, struct epoll_event *ev, int max)
+{
+	struct lt_ctx *c = tas_load_acq(&ep->ctx);
+	uint32_t todo;
+	bool more;
+	int n = 0;
+
+	if (c == NULL || max <= 0)
+		return 0;
+	lt_queue_collect(c, ep->queues);
+	lt_rx_offer(c);
+	if (lt_lock(&ep->lock) != 0)
+		return 0; /* a handler above this very function */
+	lt_epoll_drain(ep);
+	for (todo = ep->nready; todo > 0 && n < max && ep->head != 0; todo--)
+		if (report(ep, ep->head - 1, &ev[n]))
+			n++;
+	more = n == max && todo > 0;
+	lt_unlock(&ep->lock);
+	if (more && tas_load(&ep->sleepers) != 0)
+		lt_epoll_kick(ep);
+	return n;
+}
+
+/* Takes what is ours out of the kernel's answer; returns how many events are the program's. */
+static int sift(struct lt_epoll *ep, struct epoll_event *ev, int n)
+{
+	uint32_t tag;
+	int i, out = 0;
+
+	for (i = 0; i < n; i++) {
+		if (lt_likely(!lt_epoll_is_tag(ev[i].data.u64, &tag))) {
+			ev[out++] = ev[i];
+		} else if (tag == 0) {
+			if ((ev[i].events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) && ep->ctx != NULL)
+				lt_client_check(ep->ctx);
+		} else {
+			lt_items[tag - 1].half_ready = 1;
+			lt_epoll_inbox(tag - 1);
+		}
+	}
+	return out;
+}
+
+static int kernel_wait(
+	int fd, struct epoll_event *ev, int max, const struct span *s, const sigset_t *mask)
+{
+	uint64_t now, left;
+	struct timespec ts;
+
+	if (s->forever)
+		return lt_real.epoll_pwait(fd, ev, max, -1, mask);
+	now = s->until_ns != 0 ? lt_now_ns() : 0;
+	left = s->until_ns > now ? s->until_ns - now : 0;
+	if (!s->fine)
+		return lt_real.epoll_pwait(fd, ev, max, (int)((left + 999999) / 1000000), mask);
+	ts.tv_sec = (time_t)(left / 1000000000u);
+	ts.tv_nsec = (long)(left % 1000000000u);
+	return lt_real.epoll_pwait2(fd, ev, max, &ts, mask);
+}
+
+static bool look_due(struct lt_epoll *ep)
+{
+	uint64_t now;
+
+	if (tas_load(&ep->nested))
+		return true;
+	if (tas_load(&ep->nkernel) == 0)
+		return false;
+	now = lt_now_ns();
+	if (++ep->calls < LOOK_CALLS && now - ep->looked_ns < LOOK_NS)
+		return false;
+	ep->calls = 0;
+	ep->looked_ns = now;
+	return true;
+}
+
+/* What there is now, without sleeping. < 0: the kernel's error. */
+static int look(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max)
+{
+	const struct span now = {false, false, 0};
+	int k = 0, n;
+
+	if (!look_due(ep))
+		return take_ready(ep, ev, max);
+	k = kernel_wait(fd, ev, max, &now, NULL);
+	if (k < 0)
+		return k;
+	k = sift(ep, ev, k);
+	n = take_ready(ep, ev + k, max - k);
+	/* An instance inside another stays readable while it has something. */
+	if (tas_load(&ep->nested) && tas_load(&ep->nready) != 0)
+		lt_epoll_kick(ep);
+	return k + n;
+}
+
+static bool pending(const struct lt_epoll *ep, const struct lt_ctx *c)
+{
+	return tas_load_acq(&ep->inbox) != 0 || lt_queue_pending(c, ep->queues);
+}
+
+static bool spin(const struct lt_epoll *ep, const struct lt_ctx *c)
+{
+	uint64_t end;
+
+	if (!lt_queue_worth_spinning(c, sched_getcpu()))
+		return false;
+	for (end = lt_now_ns() + SPIN_NS; lt_now_ns() < end; tas_cpu_relax())
+		if (pending(ep, c))
+			return true;
+	return false;
+}
+
+/* Sleeps in the kernel's instance. Events of the program, or -1; *again: news of ours may have
+ * come. */
+static int sleep_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
+	const struct span *s, const sigset_t *mask, bool *again)
+{
+	struct lt_ctx *c = tas_load_acq(&ep->ctx);
+	uint64_t queues = c != NULL ? ep->queues | lt_epoll_nested_queues(c) : 0;
+	int n;
+
+	*again = true;
+	if (c != NULL && s->until_ns + s->forever != 0 && spin(ep, c))
+		return 0;
+	tas_fetch_add(&ep->sleepers, 1u);
+	if (c != NULL)
+		lt_queue_announce(c, queues);
+	n = 0;
+	if (c == NULL || !pending(ep, c)) {
+		n = kernel_wait(fd, ev, max, s, mask);
+		*again = n > 0;
+		if (n > 0)
+			n = sift(ep, ev, n);
+	}
+	if (c != NULL)
+		lt_queue_retract(c, queues);
+	tas_fetch_add(&ep->sleepers, ~0u);
+	return n;
+}
+
+static bool over(const struct span *s)
+{
+	return !s->forever && (s->until_ns == 0 || lt_now_ns() >= s->until_ns);
+}
+
+static int wait_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
+	const struct span *s, const sigset_t *mask)
+{
+	bool again;
+	int n;
+
+	for (;;) {
+		if (tas_load(&ep->nitems) != 0) {
+			lt_epoll_refresh(ep);
+			n = look(ep, fd, ev, max);
+			if (n != 0)
+				return n;
+		}
+		n = sleep_in(ep, fd, ev, max, s, mask, &again);
+		if (n < 0)
+			return n;
+		n += take_ready(ep, ev + n, max - n);
+		if (n > 0 || !again || over(s))
+			return n;
+	}
+}
+
+static int wait_any(struct lt_desc *d, int fd, struct epoll_event *ev, int max,
+	const struct span *s, const sigset_t *mask)
+{
+	struct lt_epoll *ep = d->kind == LT_EPOLL ? lt_epoll_of(d) : NULL;
+
+	if (ep == NULL || max <= 0 || ev == NULL)
+		return kernel_wait(fd, ev, max, s, mask);
+	return wait_in(ep, fd, ev, max, s, mask);
+}
+
+int lt_epoll_pwait(struct lt_desc *d, int fd, struct epoll_event *ev, int max, int timeout,
+	const sigset_t *mask)
+{
+	struct span s = {.forever = timeout < 0};
+
+	if (timeout > 0)
+		s.until_ns = lt_now_ns() + (uint64_t)timeout * 1000000u;
+	return wait_any(d, fd, ev, max, &s, mask);
+}
+
+int lt_epoll_wait(struct lt_desc *d, int fd, struct epoll_event *ev, int max, int timeout)
+{
+	return lt_epoll_pwait(d, fd, ev, max, timeout, NULL);
+}
+
+int lt_epoll_pwait2(struct lt_desc *d, int fd, struct epoll_event *ev, int max,
+	const struct timespec *timeout, const sigset_t *mask)
+{
+	struct span s = {.forever = timeout == NULL, .fine = true};
+
+	if (timeout != NULL &&
+		(timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec > 999999999))
+		return (int)lt_ret(-EINVAL);
+	if (timeout != NULL && (timeout->tv_sec != 0 || timeout->tv_nsec != 0))
+		s.until_ns = lt_now_ns() + (uint64_t)timeout->tv_sec * 1000000000u +
+			     (uint64_t)timeout->tv_nsec;
+	return wait_any(d, fd, ev, max, &s, mask);
+}
+
+uint64_t lt_epoll_queues(struct lt_desc *d)
+{
+	struct lt_epoll *ep = lt_epoll_of(d);
+
+	return ep != NULL && tas_load(&ep->nitems) != 0 ? ep->queues : 0;
+}
+
+/* For poll() on the instance itself: is any of our items ready? */
+bool lt_epoll_ready(struct lt_desc *d)
+{
+	struct lt_epoll *ep = lt_epoll_of(d);
+	bool ready = false;
+	uint32_t i;
+
+	if (ep == NULL || tas_load(&ep->nitems) == 0 || tas_load_acq(&ep->ctx) == NULL)
+		return false;
+	lt_queue_collect(ep->ctx, ep->queues);
+	if (lt_lock(&ep->lock) != 0)
+		return false;
+	lt_epoll_drain(ep);
+	for (i = ep->head; i != 0 && !ready; i = lt_items[i - 1].r_next)
+		ready = !(lt_items[i - 1].flags & LT_I_DISABLED) &&
+			item_events(&lt_items[i - 1]) != 0;
+	lt_unlock(&ep->lock);
+	return ready;
+}

@@ -1,0 +1,252 @@
+/*
+ * fd.c - the table descriptor -> description, and the descriptors that libtas keeps for itself.
+ *
+ * The table is private and as large as RLIMIT_NOFILE can become; pages are touched only where
+ * descriptors are. Reading needs no lock. An entry may be stale when the program closed a
+ * descriptor behind libc's back: whoever learns of a new number corrects it (lt_fd_new), and the
+ * calls that are not hot compare SO_COOKIE (lt_fd_check). Our own descriptors lie high and are
+ * hidden from close, close_range and dup2. Owner: any thread.
+ */
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include "lt.h"
+
+#define TAB_MIN	  1024u
+#define TAB_MAX	  (1u << 22)
+#define DESCS_MAX (1u << 20)
+
+/* Hidden descriptors start this far below the soft limit, and never above HIDE_MAX: the kernel's
+ * own table grows with the highest number. */
+#define HIDE_ROOM 160u
+#define HIDE_MAX  16384u
+
+#ifndef SO_COOKIE
+#define SO_COOKIE 57
+#endif
+
+uint32_t *lt_tab;
+uint32_t lt_ntab;
+struct lt_desc *lt_descs;
+uint32_t lt_ndescs;
+uint32_t *lt_alive;
+
+static struct lt_pool descs;
+static uint32_t setup_lock, top, hide_base;
+
+static uint32_t alive_before_setup = 1;
+
+static bool map_tables(uint32_t n, uint32_t nd)
+{
+	uint32_t *next = lt_map(4ull * nd), *tab = lt_map(4ull * n);
+	struct lt_desc *d = lt_map(sizeof(*d) * (uint64_t)nd);
+	uint32_t *alive = lt_map(4096);
+
+	if (next == NULL || tab == NULL || d == NULL || alive == NULL)
+		return false;
+	/* Without WIPEONFORK (Linux 4.14) only fork() through libc is noticed. */
+	madvise(alive, 4096, MADV_WIPEONFORK);
+	*alive = 1;
+	lt_pool_init(&descs, next, nd);
+	lt_descs = d;
+	lt_ndescs = nd;
+	lt_tab = tab;
+	tas_store_rel(&lt_alive, alive);
+	tas_store_rel(&lt_ntab, n);
+	return true;
+}
+
+static void choose_sizes(uint32_t *n, uint32_t *nd)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
+		rl.rlim_max = rl.rlim_cur = TAB_MIN;
+	*n = rl.rlim_max > TAB_MAX ? TAB_MAX : (uint32_t)rl.rlim_max;
+	if (*n < TAB_MIN)
+		*n = TAB_MIN;
+	*nd = *n > DESCS_MAX ? DESCS_MAX : *n;
+	hide_base = rl.rlim_cur > HIDE_MAX ? HIDE_MAX : (uint32_t)rl.rlim_cur;
+	hide_base = hide_base > 4 * HIDE_ROOM ? hide_base - HIDE_ROOM : hide_base / 2;
+}
+
+bool lt_setup(void)
+{
+	uint64_t mask;
+	uint32_t n, nd;
+	bool ok = true;
+
+	if (tas_load_acq(&lt_ntab) != 0)
+		return true;
+	lt_lock_masked(&setup_lock, &mask);
+	if (lt_ntab == 0) {
+		choose_sizes(&n, &nd);
+		ok = map_tables(n, nd);
+	}
+	lt_unlock_masked(&setup_lock, &mask);
+	return ok;
+}
+
+__attribute__((constructor)) static void before_setup(void)
+{
+	if (lt_alive == NULL)
+		lt_alive = &alive_before_setup;
+}
+
+uint32_t lt_fd_top(void)
+{
+	return tas_load(&top);
+}
+
+/* A child that fork() did not tell (clone, or a libc fork we do not see) finds out here. */
+struct lt_desc *lt_fd_mine(int fd)
+{
+	uint32_t v;
+
+	lt_fork_noticed();
+	v = tas_load_acq(&lt_tab[fd]);
+	return v == 0 || v == LT_TAB_HIDDEN ? NULL : &lt_descs[v - 1];
+}
+
+uint64_t lt_cookie(int fd)
+{
+	uint64_t cookie = 0;
+	unsigned len = sizeof(cookie);
+
+	if (lt_sys_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0)
+		return 0;
+	return cookie;
+}
+
+struct lt_desc *lt_fd_check(int fd)
+{
+	struct lt_desc *d = lt_fd_get(fd);
+
+	if (d == NULL || d->cookie == 0 || lt_cookie(fd) == d->cookie)
+		return d;
+	lt_fd_drop(fd);
+	return NULL;
+}
+
+struct lt_desc *lt_desc_new(uint32_t kind, uint32_t flags)
+{
+	uint32_t i = lt_pool_get(&descs);
+	struct lt_desc *d;
+
+	if (i == LT_NONE)
+		return NULL;
+	d = &lt_descs[i];
+	memset(d, 0, sizeof(*d));
+	d->flags = flags;
+	d->slot = LT_NONE;
+	d->evq_mask = 1;
+	lt_opts_init(&d->opts);
+	tas_store_rel(&d->kind, kind);
+	return d;
+}
+
+void lt_desc_free(struct lt_desc *d)
+{
+	tas_store_rel(&d->kind, (uint32_t)LT_FREE);
+	lt_pool_put(&descs, lt_desc_index(d));
+}
+
+static void raise_top(uint32_t fd)
+{
+	uint32_t t = tas_load(&top);
+
+	while (fd >= t && !tas_cas(&top, &t, fd + 1))
+		;
+}
+
+void lt_fd_put(int fd, struct lt_desc *d)
+{
+	tas_fetch_add(&d->refs, 1u);
+	raise_top((uint32_t)fd);
+	tas_store_rel(&lt_tab[fd], lt_desc_index(d) + 1);
+}
+
+/* The last descriptor of this process is gone. */
+static void last_close(struct lt_desc *d)
+{
+	lt_epoll_forget(d);
+	switch (d->kind) {
+	case LT_CONN:
+		lt_conn_close(d);
+		break;
+	case LT_LISTEN:
+		lt_listen_close(d);
+		break;
+	case LT_EPOLL:
+		lt_epoll_close(d);
+		break;
+	default:
+		break;
+	}
+	lt_desc_free(d);
+}
+
+void lt_fd_drop(int fd)
+{
+	uint32_t v;
+	struct lt_desc *d;
+
+	if ((uint32_t)fd >= lt_ntab)
+		return;
+	v = tas_xchg(&lt_tab[fd], 0u);
+	if (v == 0 || v == LT_TAB_HIDDEN)
+		return;
+	d = &lt_descs[v - 1];
+	if (tas_fetch_add(&d->refs, ~0u) == 1)
+		last_close(d);
+}
+
+void lt_fd_new(int fd)
+{
+	if ((uint32_t)fd < tas_load(&lt_ntab) && tas_load(&lt_tab[fd]) != 0)
+		lt_fd_drop(fd);
+}
+
+void lt_to_kernel(struct lt_desc *d, int fd)
+{
+	uint32_t want = lt_desc_index(d) + 1, i, n = lt_fd_top();
+
+	lt_epoll_moved(d, fd);
+	tas_store(&lt_tab[fd], 0u);
+	if (tas_load(&d->refs) > 1)
+		for (i = 0; i < n; i++)
+			if (tas_load(&lt_tab[i]) == want)
+				tas_store(&lt_tab[i], 0u);
+	lt_desc_free(d);
+}
+
+int lt_hide(int fd)
+{
+	long high = lt_sys_fcntl(fd, F_DUPFD_CLOEXEC, hide_base);
+
+	if (high < 0)
+		high = lt_sys_fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	lt_sys_close(fd);
+	if (high < 0)
+		return (int)high;
+	if ((uint32_t)high >= lt_ntab) {
+		lt_sys_close((int)high);
+		return -EMFILE;
+	}
+	lt_fd_new((int)high);
+	raise_top((uint32_t)high);
+	tas_store_rel(&lt_tab[high], LT_TAB_HIDDEN);
+	return (int)high;
+}
+
+void lt_unhide(int fd)
+{
+	if (fd < 0)
+		return;
+	tas_store(&lt_tab[fd], 0u);
+	lt_sys_close(fd);
+}
+
+bool lt_hidden(int fd)
+{
+	return (uint32_t)fd < tas_load(&lt_ntab) && tas_load(&lt_tab[fd]) == LT_TAB_HIDDEN;
+}

@@ -1,0 +1,138 @@
+/*
+ * fork.c - fork, vfork, _Fork, daemon.
+ *
+ * The parent asks the daemon for a token, the child says HELLO with it at once and so holds the
+ * same listeners. Region and chunk mappings do not go to the child. Connections stay the parent's:
+ * in the child their descriptors are plain unconnected sockets that can be closed
+ * (docs/conformance.md). vfork() is fork(): a child that runs in the parent's memory would change
+ * the parent's tables. A child made behind libc's back finds an emptied page (MADV_WIPEONFORK) at
+ * its first call on one of ours. Owner: the forking thread. fork(2), vfork(2), daemon(3),
+ * madvise(2).
+ */
+#include <stdlib.h>
+#include <unistd.h>
+#include "lt.h"
+
+static bool holds_listener(void)
+{
+	uint32_t fd, n = lt_fd_top();
+	struct lt_desc *d;
+
+	for (fd = 0; fd < n; fd++) {
+		d = lt_fd_get((int)fd);
+		if (d != NULL && d->kind == LT_LISTEN)
+			return true;
+	}
+	return false;
+}
+
+/* Our hidden descriptors are the parent's; connections are too. Listeners are settled at their
+ * first use. */
+static void clean_table(void)
+{
+	uint32_t fd, v, n = lt_fd_top();
+	struct lt_desc *d;
+
+	for (fd = 0; fd < n; fd++) {
+		v = lt_tab[fd];
+		if (v == LT_TAB_HIDDEN) {
+			if ((int)fd != lt_client_sock())
+				lt_unhide((int)fd);
+			continue;
+		}
+		if (v == 0)
+			continue;
+		d = &lt_descs[v - 1];
+		d->lock = 0;
+		if (d->kind == LT_LISTEN)
+			d->flags |= LT_D_FORKED;
+		if (d->kind != LT_CONN && d->kind != LT_FREE)
+			continue;
+		d->kind = LT_FREE;
+		lt_fd_drop((int)fd);
+	}
+}
+
+/* m: the reply with the token, or NULL. */
+static void child(const struct tas_msg *m)
+{
+	lt_tid_cache = 0;
+	*lt_alive = 1;
+	lt_context_fork_child();
+	lt_sleepers_fork_child();
+	lt_epoll_fork_child();
+	lt_client_fork_child(m);
+	clean_table();
+}
+
+void lt_fork_noticed(void)
+{
+	child(NULL);
+}
+
+static pid_t fork_with(pid_t (*real_fork)(void))
+{
+	struct tas_msg m;
+	uint64_t mask;
+	bool token;
+	pid_t pid;
+
+	if (tas_load(&lt_ntab) == 0)
+		return real_fork();
+	lt_client_hold(&mask);
+	token = holds_listener() && lt_client_fork_begin(&m) >= 0;
+	pid = real_fork();
+	if (pid == 0) {
+		child(token ? &m : NULL);
+		lt_signals_restore(&mask);
+		return 0;
+	}
+	if (pid < 0 && token)
+		lt_client_fork_failed(&m);
+	lt_client_release(&mask);
+	return pid;
+}
+
+pid_t lt_fork(void)
+{
+	return fork_with(lt_real.fork);
+}
+
+pid_t lt_vfork(void)
+{
+	return fork_with(lt_real.fork);
+}
+
+pid_t lt__Fork(void)
+{
+	return fork_with(lt_real._Fork);
+}
+
+/* libc's own daemon() forks where we cannot see it. */
+int lt_daemon(int nochdir, int noclose)
+{
+	pid_t pid;
+	int fd, i;
+
+	if (tas_load(&lt_ntab) == 0)
+		return lt_real.daemon(nochdir, noclose);
+	pid = lt_fork();
+	if (pid < 0)
+		return -1;
+	if (pid > 0)
+		_exit(0);
+	if (setsid() < 0)
+		return -1;
+	if (!nochdir && chdir("/") != 0)
+		return -1;
+	if (noclose)
+		return 0;
+	fd = open("/dev/null", O_RDWR);
+	if (fd < 0)
+		return -1;
+	for (i = 0; i <= 2; i++)
+		lt_dup2(fd, i);
+	if (fd > 2)
+		lt_close(fd);
+	return 0;
+}

@@ -1,0 +1,61 @@
+/*
+ * iov.c - walking a program's iovec array. Owner: any thread (pure).
+ */
+#include <limits.h>
+#include "lt.h"
+
+#define IOV_LIMIT 1024u
+
+/* Bytes described, or -EINVAL as readv(2) and sendmsg(2) have it. */
+ssize_t lt_iov_total(const struct iovec *v, size_t n)
+{
+	size_t i, total = 0;
+
+	if (n > IOV_LIMIT)
+		return -EINVAL;
+	for (i = 0; i < n; i++) {
+		if (v[i].iov_len > SSIZE_MAX - total)
+			return -EINVAL;
+		total += v[i].iov_len;
+	}
+	return (ssize_t)total;
+}
+
+/* The next contiguous piece of at most n bytes; 0 at the end. */
+static size_t piece(struct lt_iov *it, uint8_t **p, size_t n)
+{
+	size_t len;
+
+	while (it->n > 0 && it->off == it->v->iov_len) {
+		it->v++;
+		it->n--;
+		it->off = 0;
+	}
+	if (it->n == 0)
+		return 0;
+	len = it->v->iov_len - it->off;
+	len = len > n ? n : len;
+	*p = (uint8_t *)it->v->iov_base + it->off;
+	it->off += len;
+	return len;
+}
+
+size_t lt_iov_copy_in(struct lt_iov *it, uint8_t *to, size_t n)
+{
+	size_t done = 0, len;
+	uint8_t *p;
+
+	for (; done < n && (len = piece(it, &p, n - done)) != 0; done += len)
+		memcpy(to + done, p, len);
+	return done;
+}
+
+size_t lt_iov_copy_out(struct lt_iov *it, const uint8_t *from, size_t n)
+{
+	size_t done = 0, len;
+	uint8_t *p;
+
+	for (; done < n && (len = piece(it, &p, n - done)) != 0; done += len)
+		memcpy(p, from + done, len);
+	return done;
+}

@@ -1,0 +1,318 @@
+/*
+ * lt.h - what every part of libtas knows: descriptions, the descriptor table, the conventions.
+ *
+ * A description is what dup()ed descriptors share: private memory of this process, found by
+ * descriptor without a lock, never unmapped (a stale pointer is harmless: who uses it looks at
+ * `kind` again). Functions named like a libc call return like it: -1 and errno. The others return
+ * >= 0 or -errno. Owner: any thread; fields marked L change under `lock`.
+ */
+#ifndef LT_LT_H
+#define LT_LT_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+#include "context.h"
+#include "lock.h"
+#include "real.h"
+#include "sys.h"
+#include "tas/app_sp.h"
+#include "tas/atomic.h"
+#include "tas/region.h"
+#include "tas/tuple.h"
+
+#define lt_likely(x)   __builtin_expect(!!(x), 1)
+#define lt_unlikely(x) __builtin_expect(!!(x), 0)
+
+enum lt_kind {
+	LT_FREE = 0,
+	LT_UNDECIDED, /* a kernel socket; bind, listen or connect decides */
+	LT_CONN,      /* a tas connection, also while connecting and after it failed */
+	LT_LISTEN,    /* a tas listener, with its kernel half */
+	LT_EPOLL,     /* an epoll instance */
+};
+
+/* lt_desc.flags; changed with atomic or/and */
+#define LT_D_NONBLOCK                                                                              \
+	0x0001u /* O_NONBLOCK as the program sees it (a listener keeps it in its segment) */
+#define LT_D_V6		0x0002u /* AF_INET6: addresses are shown as ::ffff:a.b.c.d */
+#define LT_D_CONNECTING 0x0004u /* connect() has not reported its result */
+#define LT_D_SHUT_RD	0x0008u
+#define LT_D_SHUT_WR	0x0010u
+#define LT_D_ERR_TAKEN	0x0020u /* the slot's error was reported */
+#define LT_D_CORK	0x0040u /* TCP_CORK is on (the slot's bit also means MSG_MORE) */
+#define LT_D_DOWN	0x0080u /* a listener that was shut down */
+#define LT_D_RECONNECT	0x0100u /* a failed connect() was reported: the next one starts anew */
+
+#define LT_D_INHERITED 0x0200u /* accepted: the handle does not have the options yet */
+
+#define LT_D_FORKED 0x0400u /* a listener inherited by fork, not yet used here */
+
+/* Until the flow is bound, an accepted connection may hold this much unsent (below every send
+ * buffer). */
+#define LT_EARLY_TX 16384u
+
+struct lt_opts {
+	struct tas_sockopts wire;	   /* as the daemon is told */
+	uint64_t rcvtimeo_ns, sndtimeo_ns; /* 0 = for ever */
+	int32_t linger_s;		   /* SO_LINGER, -1 = off */
+	uint32_t rcvlowat;
+	uint8_t nodelay, reuseport, quickack_off, pad[5];
+};
+
+struct lt_desc {
+	uint32_t kind; /* enum lt_kind, published last */
+	uint32_t refs; /* descriptors of this process */
+	uint32_t flags;
+	uint32_t lock;	 /* bind, listen, connect, options, epoll memberships */
+	uint64_t cookie; /* SO_COOKIE of the kernel socket; 0 for an epoll instance */
+	struct lt_ctx *ctx;
+	struct tas_sock *s; /* LT_CONN */
+	uint32_t slot,
+		gen;	 /* LT_CONN; a listener's slot only carries its news, LT_NONE = none yet */
+	uint64_t rx_pos; /* consumed (under the slot's rx_lock); rx_tail may stay a byte behind */
+	uint32_t core;	 /* whose bell to ring until the flow is bound */
+	uint32_t items;	 /* L: first epoll item, index + 1 */
+	uint64_t evq_mask; /* queues that may still carry this description's news */
+	uint32_t evq;	   /* queue its news are meant to go to */
+	uint32_t epoll;	   /* LT_EPOLL: index + 1 */
+	uint8_t laddr[16], raddr[16];
+	uint16_t lport, rport; /* network order */
+	/* Listener. */
+	uint32_t listener, holder; /* daemon's id; our entry in holders[] */
+	uint32_t nall, nexcl;	   /* users that want every, or one of, the wake-ups */
+	uint32_t users;		   /* threads inside accept() */
+	uint32_t accepted;	   /* connections taken, so that the kernel half gets its turn */
+	struct tas_listen *l;
+	struct lt_opts opts;
+};
+
+extern uint32_t *lt_tab; /* by descriptor: description index + 1, 0 = not ours, LT_TAB_HIDDEN */
+extern uint32_t lt_ntab; /* entries; 0 until the first socket */
+extern struct lt_desc *lt_descs;
+extern uint32_t lt_ndescs;
+extern uint32_t *lt_alive; /* a page that fork empties: 0 in a child that has not been told */
+
+#define LT_TAB_HIDDEN 0xffffffffu
+
+struct lt_desc *lt_fd_mine(int fd);
+
+/* The description behind fd, or NULL: the kernel's. Lock-free. */
+static inline struct lt_desc *lt_fd_get(int fd)
+{
+	uint32_t v;
+
+	if ((uint32_t)fd >= tas_load(&lt_ntab))
+		return NULL;
+	v = tas_load_acq(&lt_tab[fd]);
+	if (lt_likely(v == 0) || v == LT_TAB_HIDDEN)
+		return NULL;
+	if (lt_likely(tas_load(lt_alive) != 0))
+		return &lt_descs[v - 1];
+	return lt_fd_mine(fd);
+}
+
+/* Same, for the calls that only a tas connection answers itself. */
+static inline struct lt_desc *lt_conn_get(int fd)
+{
+	struct lt_desc *d = lt_fd_get(fd);
+
+	return d != NULL && tas_load_acq(&d->kind) == LT_CONN ? d : NULL;
+}
+
+static inline uint32_t lt_desc_index(const struct lt_desc *d)
+{
+	return (uint32_t)(d - lt_descs);
+}
+
+static inline uint32_t lt_flags(const struct lt_desc *d)
+{
+	return tas_load(&d->flags);
+}
+
+/* -errno -> -1 and errno */
+static inline ssize_t lt_ret(ssize_t r)
+{
+	if (lt_unlikely(r < 0)) {
+		errno = (int)-r;
+		return -1;
+	}
+	return r;
+}
+
+/* fd.c: the table */
+bool lt_setup(void);
+struct lt_desc *lt_fd_check(
+	int fd); /* as lt_fd_get, after comparing the cookie; drops a stale entry */
+struct lt_desc *lt_desc_new(uint32_t kind, uint32_t flags);
+void lt_desc_free(struct lt_desc *d);
+uint64_t lt_cookie(int fd);
+void lt_fd_put(int fd, struct lt_desc *d); /* fd now names d (which gains a reference) */
+void lt_fd_new(int fd);	 /* the kernel returned fd: whatever we had there is gone */
+void lt_fd_drop(int fd); /* fd names nothing of ours any more */
+void lt_to_kernel(
+	struct lt_desc *d, int fd); /* decided: the kernel's. All its descriptors leave the table */
+int lt_hide(int fd);		    /* moves one of our descriptors up and hides it */
+void lt_unhide(int fd);		    /* closes a hidden descriptor */
+bool lt_hidden(int fd);
+uint32_t lt_fd_top(void); /* no descriptor of ours is >= this */
+
+/* client.c: the registration connection */
+bool lt_client_ready(void);
+int lt_command(struct tas_msg *m, int fd, int *fds, uint32_t *nfds);
+bool lt_client_check(struct lt_ctx *c); /* true: the daemon is gone (and its context is dead now) */
+int lt_client_fork_begin(struct tas_msg *m);
+void lt_client_fork_failed(struct tas_msg *m);
+void lt_client_fork_child(const struct tas_msg *m);
+uint32_t lt_client_app(void);
+int lt_client_sock(void);
+void lt_client_move_fd(int fd);
+void lt_client_hold(uint64_t *saved);
+void lt_client_release(const uint64_t *saved);
+
+/* addr.c: addresses and who serves them */
+enum lt_place { LT_KERNEL, LT_TAS, LT_BOTH };
+bool lt_addr_get(const struct sockaddr *sa, socklen_t len, uint8_t addr[16], uint16_t *port);
+int lt_addr_put(const struct lt_desc *d, const uint8_t addr[16], uint16_t port, struct sockaddr *sa,
+	socklen_t *len);
+bool lt_addr_any(const uint8_t addr[16]);
+enum lt_place lt_place_local(const struct lt_ctx *c, const uint8_t addr[16]);
+enum lt_place lt_place_remote(const struct lt_ctx *c, const uint8_t addr[16]);
+
+/* stream.c: state of a connection, ringing, waiting */
+uint32_t lt_conn_events(struct lt_desc *d, uint32_t wanted); /* EPOLL* bits that hold now */
+bool lt_conn_bound(const struct lt_desc *d);
+int lt_conn_error(struct lt_desc *d); /* pending error, once; 0 = none */
+void lt_conn_want(struct lt_desc *d, uint32_t set, uint32_t clear);
+void lt_ring(const struct lt_desc *d);
+uint64_t lt_conn_unread(const struct lt_desc *d);
+uint64_t lt_conn_unsent(const struct lt_desc *d);
+bool lt_tx_writable(const struct lt_desc *d, uint64_t *room);
+void lt_tx_ask(struct lt_desc *d);     /* tell us when there is room */
+void lt_tx_release(struct lt_desc *d); /* gives back what an idle connection keeps */
+void lt_tx_drop(struct lt_ctx *c, struct tas_sock *s); /* all of a closed slot's chunks */
+void lt_conn_wake(struct lt_desc *d);		       /* threads asleep on d look again */
+
+/* What a blocking call waits for; bits may be joined. */
+#define LT_WAIT_RX   1u
+#define LT_WAIT_TX   2u
+#define LT_WAIT_CONN 4u
+#define LT_WAIT_SENT 8u
+/* 0 when it may have come, -EINTR, or -EAGAIN when `until_ns` (0 = never) has passed. */
+int lt_conn_wait(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t until_ns);
+bool lt_restart(bool timed); /* after a sleep ended by a handler: does the call go on? */
+uint64_t lt_until(uint64_t timeout_ns);
+
+/* recv.c, send.c */
+struct lt_iov {
+	const struct iovec *v;
+	size_t n;
+	size_t off; /* into v[0] */
+};
+ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags);
+ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags);
+ssize_t lt_iov_total(const struct iovec *v, size_t n);
+size_t lt_iov_copy_in(struct lt_iov *it, uint8_t *to, size_t n);	  /* from the program */
+size_t lt_iov_copy_out(struct lt_iov *it, const uint8_t *from, size_t n); /* to the program */
+
+/*
+ * send.c: appending to the send list under the slot's tx_lock. lt_tx_begin says how many bytes may
+ * be added, lt_tx_place names memory for the next ones, lt_tx_commit publishes the first `n` of
+ * those and rings.
+ */
+#define LT_TX_PIECES 5
+
+struct lt_txop {
+	struct lt_desc *d;
+	struct tas_sock *s;
+	uint64_t head;
+	uint32_t restart; /* nothing is outstanding: the list starts anew at head */
+	uint32_t first;	  /* chunk of the first piece */
+	uint32_t fresh[LT_TX_PIECES];
+	uint32_t nfresh;
+};
+
+ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d);
+size_t lt_tx_place(struct lt_txop *t, size_t max, struct iovec *v, int *nv);
+void lt_tx_commit(struct lt_txop *t, size_t n);
+void lt_tx_end(struct lt_txop *t);
+/* The errno of a send that failed with `err`, after SIGPIPE where it is due. */
+int lt_tx_fail(int err, int flags);
+
+/* socket.c, listen.c */
+void lt_conn_close(struct lt_desc *d);
+void lt_conn_unbind(struct lt_desc *d);
+void lt_listen_close(struct lt_desc *d);
+bool lt_listen_ready(struct lt_desc *d);
+int lt_listen_arm(struct lt_desc *d, int all, int excl); /* changes the counts of users */
+void lt_listen_leave(struct lt_desc *d, bool exclusive);
+/* In a fork child, a listener is ours only once the daemon says so. False: it has become the
+ * kernel's. */
+bool lt_listen_settle(struct lt_desc *d, int fd);
+bool lt_listen_map(struct lt_desc *d, int fd, uint32_t id);
+int lt_listen_decide(struct lt_desc *d, int fd, int backlog);
+
+/* opt.c */
+void lt_opts_init(struct lt_opts *o);
+void lt_opts_inherit(struct lt_desc *d, const struct lt_opts *from);
+
+/* queue.c: event queues, and sleeping on them */
+void lt_news(
+	struct lt_desc *d); /* something about d changed here: tell the epoll instances it is in */
+void lt_queue_collect(struct lt_ctx *c, uint64_t queues);
+bool lt_queue_pending(const struct lt_ctx *c, uint64_t queues);
+void lt_queue_announce(struct lt_ctx *c, uint64_t queues);
+void lt_queue_retract(struct lt_ctx *c, uint64_t queues);
+int lt_queue_register(struct lt_ctx *c, uint32_t q);
+uint32_t lt_queue_new(struct lt_ctx *c);
+void lt_queue_recycle(struct lt_ctx *c, uint32_t q);
+bool lt_queue_worth_spinning(const struct lt_ctx *c, int cpu);
+void lt_desc_queue(struct lt_desc *d, uint32_t q);
+
+/* epoll.c, epoll_set.c */
+void lt_epoll_listening(struct lt_desc *d);
+void lt_epoll_close(struct lt_desc *d);
+void lt_epoll_forget(struct lt_desc *d); /* d is closed: leave every set */
+void lt_epoll_fork_child(void);
+void lt_epoll_moved(struct lt_desc *d, int fd); /* d became the kernel's: so do its memberships */
+uint64_t lt_epoll_queues(struct lt_desc *d);
+bool lt_epoll_ready(struct lt_desc *d);
+void lt_epoll_inbox(uint32_t item); /* the item may be ready */
+
+/* poll.c, sleeper.c: sleeping in poll() on kernel descriptors and our queues */
+struct lt_sleep {
+	struct lt_ctx *c;
+	uint64_t queues;
+	uint32_t sleeper; /* index, or LT_NONE when none could be had: the sleep is cut short
+			     instead */
+	int epfd;
+};
+/* Announces the thread on `queues`; the caller looks once more before lt_sleep_poll. */
+void lt_sleep_begin(struct lt_sleep *sl, struct lt_ctx *c, uint64_t queues);
+/* ppoll() over fds[0..n) and the queues; fds has room for two more. Ready descriptors of fds, or
+ * -errno. */
+int lt_sleep_poll(
+	struct lt_sleep *sl, struct pollfd *fds, nfds_t n, uint64_t until_ns, const sigset_t *mask);
+void lt_sleep_end(struct lt_sleep *sl);
+void lt_sleepers_move_fd(int fd);
+void lt_sleepers_fork_child(void);
+
+/* sendfile.c */
+ssize_t lt_sendfile_common(struct lt_desc *d, int in_fd, off_t *offset, size_t count);
+
+/* fork.c */
+void lt_fork_noticed(void);
+
+#endif

@@ -1,0 +1,371 @@
+/*
+ * opt.c - socket options, fcntl and ioctl of our descriptors.
+ *
+ * Every option is set on the kernel's socket first: it checks the value, and a socket that falls
+ * back to the kernel has all of them. What concerns a tas connection is then remembered and told to
+ * the daemon. Owner: any thread. socket(7), tcp(7), ip(7), fcntl(2), ioctl(2), tcp(7) for TIOCOUTQ.
+ */
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/time.h>
+#include "lt.h"
+
+void lt_opts_init(struct lt_opts *o)
+{
+	o->linger_s = -1;
+}
+
+/* An accepted connection starts with its listener's options (socket(7)). */
+void lt_opts_inherit(struct lt_desc *d, const struct lt_opts *from)
+{
+	d->opts = *from;
+}
+
+static int int_value(const void *val, socklen_t len)
+{
+	int v = 0;
+
+	memcpy(&v, val, len < sizeof(v) ? len : sizeof(v));
+	return v;
+}
+
+static uint64_t timeval_ns(const void *val, socklen_t len)
+{
+	struct timeval tv;
+
+	if (len < sizeof(tv))
+		return 0;
+	memcpy(&tv, val, sizeof(tv));
+	return (uint64_t)tv.tv_sec * 1000000000u + (uint64_t)tv.tv_usec * 1000u;
+}
+
+/* What the kernel made of a buffer size: clipped to its maximum and doubled. */
+static uint32_t read_back(int fd, int name)
+{
+	int v = 0;
+	unsigned len = sizeof(v);
+
+	lt_sys_getsockopt(fd, SOL_SOCKET, name, &v, &len);
+	return v > 0 ? (uint32_t)v : 0;
+}
+
+/* True when the daemon must hear of it. */
+static bool keep_socket(struct lt_desc *d, int fd, int name, const void *val, socklen_t len)
+{
+	struct lt_opts *o = &d->opts;
+	struct linger lg;
+
+	switch (name) {
+	case SO_KEEPALIVE:
+		o->wire.keepalive = int_value(val, len) != 0;
+		return true;
+	case SO_RCVBUF:
+	case SO_RCVBUFFORCE:
+		o->wire.rcvbuf = read_back(fd, SO_RCVBUF);
+		return true;
+	case SO_SNDBUF:
+	case SO_SNDBUFFORCE:
+		o->wire.sndbuf = read_back(fd, SO_SNDBUF);
+		return true;
+	case SO_LINGER:
+		memcpy(&lg, val, sizeof(lg));
+		o->linger_s = lg.l_onoff ? lg.l_linger : -1;
+		break;
+	case SO_RCVTIMEO:
+		o->rcvtimeo_ns = timeval_ns(val, len);
+		break;
+	case SO_SNDTIMEO:
+		o->sndtimeo_ns = timeval_ns(val, len);
+		break;
+	case SO_RCVLOWAT:
+		o->rcvlowat = (uint32_t)int_value(val, len);
+		if (d->kind == LT_CONN)
+			tas_store(&d->s->rx_lowat, o->rcvlowat);
+		break;
+	case SO_REUSEPORT:
+		o->reuseport = int_value(val, len) != 0;
+		break;
+	default:
+		break;
+	}
+	return false;
+}
+
+static void set_cork(struct lt_desc *d, bool on)
+{
+	if (on)
+		tas_fetch_or(&d->flags, LT_D_CORK);
+	else
+		tas_fetch_and(&d->flags, ~LT_D_CORK);
+	if (d->kind == LT_CONN)
+		lt_conn_want(d, on ? TAS_SOCK_CORK : 0, on ? 0 : TAS_SOCK_CORK);
+}
+
+static bool keep_tcp(struct lt_desc *d, int name, const void *val, socklen_t len)
+{
+	struct tas_sockopts *w = &d->opts.wire;
+	uint32_t v = (uint32_t)int_value(val, len);
+
+	switch (name) {
+	case TCP_NODELAY:
+		d->opts.nodelay = v != 0;
+		if (d->kind == LT_CONN)
+			lt_conn_want(d, v ? TAS_SOCK_NODELAY : 0, v ? 0 : TAS_SOCK_NODELAY);
+		return false;
+	case TCP_CORK:
+		set_cork(d, v != 0);
+		return false;
+	case TCP_KEEPIDLE:
+		w->keepidle_s = v;
+		return true;
+	case TCP_KEEPINTVL:
+		w->keepintvl_s = v;
+		return true;
+	case TCP_KEEPCNT:
+		w->keepcnt = v;
+		return true;
+	case TCP_USER_TIMEOUT:
+		w->user_timeout_ms = v;
+		return true;
+	case TCP_MAXSEG:
+		w->maxseg = v;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void tell(struct lt_desc *d)
+{
+	struct tas_msg m = {.type = TAS_CMD_SETOPT, .opts = d->opts.wire};
+
+	if (d->kind == LT_LISTEN) {
+		m.flags = TAS_OPT_LISTENER;
+		m.id = d->listener;
+	} else if (d->kind == LT_CONN) {
+		m.slot = d->slot;
+		m.aux = d->gen;
+	} else {
+		return;
+	}
+	lt_command(&m, -1, NULL, NULL);
+}
+
+int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *val, socklen_t len)
+{
+	int r = lt_real.setsockopt(fd, level, name, val, len);
+	bool news = false;
+
+	if (r != 0 || d->kind == LT_EPOLL || val == NULL || (d = lt_fd_check(fd)) == NULL)
+		return r;
+	if (level == SOL_SOCKET) {
+		news = keep_socket(d, fd, name, val, len);
+	} else if (level == IPPROTO_TCP) {
+		news = keep_tcp(d, name, val, len);
+	} else if (level == IPPROTO_IP && name == IP_TOS) {
+		d->opts.wire.tos = (uint32_t)int_value(val, len) & 0xff;
+		news = true;
+	}
+	if (news)
+		tell(d);
+	return r;
+}
+
+/* The states of tcp(7)'s TCP_INFO, as include/net/tcp_states.h numbers them. */
+static uint8_t tcp_state(struct lt_desc *d)
+{
+	enum {
+		ESTABLISHED = 1,
+		SYN_SENT,
+		SYN_RECV,
+		FIN_WAIT1,
+		FIN_WAIT2,
+		TIME_WAIT,
+		CLOSE,
+		CLOSE_WAIT,
+		LAST_ACK
+	};
+	uint32_t state;
+
+	if (!lt_conn_bound(d))
+		return lt_flags(d) & LT_D_CONNECTING ? SYN_SENT : ESTABLISHED;
+	state = tas_load_acq(&d->s->state);
+	if (state & TAS_SOCK_ERROR)
+		return CLOSE;
+	if (state & TAS_SOCK_RX_FIN)
+		return lt_flags(d) & LT_D_SHUT_WR ? LAST_ACK : CLOSE_WAIT;
+	if (lt_flags(d) & LT_D_SHUT_WR)
+		return state & TAS_SOCK_TX_FIN ? FIN_WAIT2 : FIN_WAIT1;
+	return ESTABLISHED;
+}
+
+static void fill_info(struct lt_desc *d, struct tcp_info *ti)
+{
+	uint32_t mss = tas_load(&d->s->mss);
+
+	memset(ti, 0, sizeof(*ti));
+	ti->tcpi_state = tcp_state(d);
+	if (!lt_conn_bound(d))
+		return;
+	ti->tcpi_snd_mss = ti->tcpi_rcv_mss = ti->tcpi_advmss = mss;
+	ti->tcpi_rtt = tas_load(&d->s->srtt_us);
+	ti->tcpi_total_retrans = tas_load(&d->s->retrans);
+	ti->tcpi_unacked = mss != 0 ? (uint32_t)((lt_conn_unsent(d) + mss - 1) / mss) : 0;
+	ti->tcpi_notsent_bytes = 0;
+	ti->tcpi_bytes_acked = tas_load(&d->s->tx_una);
+	ti->tcpi_bytes_received = tas_load(&d->s->rx_head);
+}
+
+static int copy_out(void *val, socklen_t *len, const void *from, size_t n)
+{
+	if ((int)*len < 0)
+		return (int)lt_ret(-EINVAL);
+	if (*len > n)
+		*len = (socklen_t)n;
+	memcpy(val, from, *len);
+	return 0;
+}
+
+/* The result of a connect() is taken by whoever asks first; afterwards the socket may be connected
+ * anew. */
+static int take_error(struct lt_desc *d)
+{
+	int err = lt_conn_error(d);
+
+	if (lt_conn_bound(d) && (lt_flags(d) & LT_D_CONNECTING)) {
+		tas_fetch_and(&d->flags, ~LT_D_CONNECTING);
+		if (!(tas_load(&d->s->state) & TAS_SOCK_OPEN))
+			tas_fetch_or(&d->flags, LT_D_RECONNECT);
+	}
+	return err;
+}
+
+/* The handle of an accepted connection learns its inherited options when somebody first asks it. */
+static void settle_handle(struct lt_desc *d, int fd)
+{
+	const struct tas_sockopts *w = &d->opts.wire;
+	const struct {
+		int level, name;
+		uint32_t v;
+	} set[] = {
+		{SOL_SOCKET, SO_KEEPALIVE, w->keepalive},
+		{IPPROTO_TCP, TCP_NODELAY, d->opts.nodelay},
+		{IPPROTO_TCP, TCP_CORK, (lt_flags(d) & LT_D_CORK) != 0},
+		{IPPROTO_TCP, TCP_KEEPIDLE, w->keepidle_s},
+		{IPPROTO_TCP, TCP_KEEPINTVL, w->keepintvl_s},
+		{IPPROTO_TCP, TCP_KEEPCNT, w->keepcnt},
+		{IPPROTO_TCP, TCP_USER_TIMEOUT, w->user_timeout_ms},
+		{IPPROTO_IP, IP_TOS, w->tos},
+		{SOL_SOCKET, SO_RCVBUF, w->rcvbuf / 2},
+		{SOL_SOCKET, SO_SNDBUF, w->sndbuf / 2},
+		{SOL_SOCKET, SO_RCVLOWAT, d->opts.rcvlowat},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(set) / sizeof(set[0]); i++)
+		if (set[i].v != 0)
+			lt_sys_setsockopt(fd, set[i].level, set[i].name, &set[i].v, sizeof(int));
+}
+
+int lt_getsockopt(struct lt_desc *d, int fd, int level, int name, void *val, socklen_t *len)
+{
+	struct tcp_info ti;
+	int v;
+
+	d = lt_fd_check(fd);
+	if (d == NULL || d->kind != LT_CONN || val == NULL || len == NULL)
+		return lt_real.getsockopt(fd, level, name, val, len);
+	if (level == SOL_SOCKET && name == SO_ERROR) {
+		v = take_error(d);
+		return copy_out(val, len, &v, sizeof(v));
+	}
+	if (level == IPPROTO_TCP && name == TCP_INFO) {
+		fill_info(d, &ti);
+		return copy_out(val, len, &ti, sizeof(ti));
+	}
+	if (level == IPPROTO_TCP && name == TCP_MAXSEG && lt_conn_bound(d)) {
+		v = tas_load(&d->s->mss);
+		return copy_out(val, len, &v, sizeof(v));
+	}
+	if (tas_fetch_and(&d->flags, ~LT_D_INHERITED) & LT_D_INHERITED)
+		settle_handle(d, fd);
+	return lt_real.getsockopt(fd, level, name, val, len);
+}
+
+static void note_nonblock(struct lt_desc *d, bool on)
+{
+	if (on)
+		tas_fetch_or(&d->flags, LT_D_NONBLOCK);
+	else
+		tas_fetch_and(&d->flags, ~LT_D_NONBLOCK);
+}
+
+static int set_flags(struct lt_desc *d, int fd, unsigned long fl)
+{
+	int r;
+
+	if (d->kind == LT_LISTEN) {
+		tas_store(&d->l->nonblock, (fl & O_NONBLOCK) != 0 ? 1u : 0u);
+		return lt_real.fcntl(fd, F_SETFL, fl | O_NONBLOCK);
+	}
+	r = lt_real.fcntl(fd, F_SETFL, fl);
+	if (r == 0)
+		note_nonblock(d, (fl & O_NONBLOCK) != 0);
+	return r;
+}
+
+int lt_fcntl(struct lt_desc *d, int fd, int cmd, unsigned long arg)
+{
+	int r;
+
+	switch (cmd) {
+	case F_SETFL:
+		return set_flags(d, fd, arg);
+	case F_GETFL:
+		r = lt_real.fcntl(fd, F_GETFL, 0ul);
+		if (r >= 0 && d->kind == LT_LISTEN && !tas_load(&d->l->nonblock))
+			r &= ~O_NONBLOCK;
+		return r;
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		r = lt_real.fcntl(fd, cmd, arg);
+		if (r >= 0) {
+			lt_fd_new(r);
+			lt_fd_put(r, d);
+		}
+		return r;
+	default:
+		return lt_real.fcntl(fd, cmd, arg);
+	}
+}
+
+int lt_ioctl(struct lt_desc *d, int fd, unsigned long request, void *arg)
+{
+	int r, on;
+	uint64_t n;
+
+	if (request == FIONBIO && d->kind == LT_LISTEN) {
+		tas_store(&d->l->nonblock, *(int *)arg != 0 ? 1u : 0u);
+		return 0;
+	}
+	if (request == FIONBIO) {
+		on = *(int *)arg;
+		r = lt_real.ioctl(fd, request, arg);
+		if (r == 0)
+			note_nonblock(d, on != 0);
+		return r;
+	}
+	if (d->kind != LT_CONN)
+		return lt_real.ioctl(fd, request, arg);
+	if (request == FIONREAD)
+		n = lt_conn_unread(d);
+	else if (request == SIOCOUTQ || request == SIOCOUTQNSD)
+		n = lt_conn_unsent(d);
+	else if (request == SIOCATMARK)
+		n = 0;
+	else
+		return lt_real.ioctl(fd, request, arg);
+	*(int *)arg = n > INT32_MAX ? INT32_MAX : (int)n;
+	return 0;
+}

@@ -1,0 +1,110 @@
+/*
+ * preload.c - the exported wrappers: is the descriptor ours? If not, libc's function and nothing
+ * else.
+ *
+ * Each wrapper has a C name of its own and carries libc's name as its symbol, so that libc's
+ * declarations (transparent unions, fortified inlines) cannot clash with ours. Owner: any thread.
+ */
+#include <stdarg.h>
+#include "lt.h"
+
+#define LT_EXPORT __attribute__((visibility("default"), used))
+
+/* clang-format off */
+#define LT_DATA(ret, name, params, args)                                     \
+	LT_EXPORT ret wrap_##name params __asm__(#name);                     \
+	ret wrap_##name params                                               \
+	{                                                                    \
+		struct lt_desc *d = lt_conn_get(fd);                         \
+                                                                             \
+		if (lt_likely(d == NULL))                                    \
+			return lt_real.name args;                            \
+		return lt_##name(d, LT_UNWRAP args);                         \
+	}
+#define LT_FD(ret, name, params, args)                                       \
+	LT_EXPORT ret wrap_##name params __asm__(#name);                     \
+	ret wrap_##name params                                               \
+	{                                                                    \
+		struct lt_desc *d = lt_fd_get(fd);                           \
+                                                                             \
+		if (lt_likely(d == NULL))                                    \
+			return lt_real.name args;                            \
+		return lt_##name(d, LT_UNWRAP args);                         \
+	}
+#define LT_ANY(ret, name, params, args)                                      \
+	LT_EXPORT ret wrap_##name params __asm__(#name);                     \
+	ret wrap_##name params                                               \
+	{                                                                    \
+		return lt_##name args;                                       \
+	}
+#define LT_VOID(name, params, args)                                          \
+	LT_EXPORT void wrap_##name params __asm__(#name);                    \
+	void wrap_##name params                                              \
+	{                                                                    \
+		lt_##name args;                                              \
+	}
+#define LT_VA(ret, name, params, args, last)
+#define LT_ALIAS(name, of)
+#include "intercept.def"
+#undef LT_DATA
+#undef LT_FD
+#undef LT_ANY
+#undef LT_VOID
+#undef LT_VA
+#undef LT_ALIAS
+
+#define LT_DATA(ret, name, params, args)
+#define LT_FD(ret, name, params, args)
+#define LT_ANY(ret, name, params, args)
+#define LT_VOID(name, params, args)
+#define LT_VA(ret, name, params, args, last)
+#define LT_ALIAS(name, of)                                                   \
+	__asm__(".globl " #name "\n\t.set " #name ", " #of);
+#include "intercept.def"
+#undef LT_DATA
+#undef LT_FD
+#undef LT_ANY
+#undef LT_VOID
+#undef LT_VA
+#undef LT_ALIAS
+/* clang-format on */
+
+LT_EXPORT int wrap_fcntl(int fd, int cmd, ...) __asm__("fcntl");
+LT_EXPORT int wrap_fcntl64(int fd, int cmd, ...) __asm__("fcntl64");
+LT_EXPORT int wrap_ioctl(int fd, unsigned long request, ...) __asm__("ioctl");
+
+int wrap_fcntl(int fd, int cmd, ...)
+{
+	struct lt_desc *d = lt_fd_get(fd);
+	unsigned long arg;
+	va_list ap;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, unsigned long);
+	va_end(ap);
+	return d == NULL ? lt_real.fcntl(fd, cmd, arg) : lt_fcntl(d, fd, cmd, arg);
+}
+
+int wrap_fcntl64(int fd, int cmd, ...)
+{
+	struct lt_desc *d = lt_fd_get(fd);
+	unsigned long arg;
+	va_list ap;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, unsigned long);
+	va_end(ap);
+	return d == NULL ? lt_real.fcntl64(fd, cmd, arg) : lt_fcntl(d, fd, cmd, arg);
+}
+
+int wrap_ioctl(int fd, unsigned long request, ...)
+{
+	struct lt_desc *d = lt_fd_get(fd);
+	void *arg;
+	va_list ap;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	return d == NULL ? lt_real.ioctl(fd, request, arg) : lt_ioctl(d, fd, request, arg);
+}

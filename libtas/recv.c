@@ -1,0 +1,264 @@
+/*
+ * recv.c - taking bytes out of a connection's receive chunks.
+ *
+ * The chunk of position p is rx_first_chunk where the list starts anew (p == rx_first_pos), the one
+ * in rxnext[] of the last at a chunk boundary, else the last. The core may give a chunk to another
+ * flow once rx_tail has passed it, so at a boundary rx_tail stays one byte behind until the next
+ * chunk is known. Owner: the thread that holds the slot's rx_lock. recv(2), tcp(7).
+ */
+#include "lt.h"
+
+struct rx {
+	struct lt_desc *d;
+	struct tas_sock *s;
+	uint64_t pos, head;
+	uint32_t chunk;
+};
+
+static uint32_t chunk_at(const struct rx *x)
+{
+	if (tas_load(&x->s->rx_first_pos) == x->pos)
+		return tas_load(&x->s->rx_first_chunk);
+	if ((x->pos & TAS_CHUNK_MASK) != 0)
+		return x->chunk;
+	return x->chunk == TAS_CHUNK_NONE ? x->chunk : tas_load(&x->d->ctx->rxnext[x->chunk]);
+}
+
+/* Copies up to n bytes from x->pos on (it == NULL: skips them); advances x. */
+static size_t copy(struct rx *x, struct lt_iov *it, size_t n)
+{
+	size_t done = 0, len;
+	uint8_t *p;
+
+	while (done < n && x->pos < x->head) {
+		x->chunk = chunk_at(x);
+		p = lt_chunk_addr(x->d->ctx, x->chunk);
+		if (lt_unlikely(p == NULL))
+			break;
+		len = TAS_CHUNK_BYTES - (x->pos & TAS_CHUNK_MASK);
+		len = len > n - done ? n - done : len;
+		len = len > x->head - x->pos ? x->head - x->pos : len;
+		if (it != NULL)
+			len = lt_iov_copy_out(it, p + (x->pos & TAS_CHUNK_MASK), len);
+		if (len == 0)
+			break;
+		x->pos += len;
+		done += len;
+	}
+	return done;
+}
+
+/* Tells the core what was consumed; rings when chunks came free or the window may open. */
+static void publish(struct rx *x, uint64_t before)
+{
+	bool held = (x->pos & TAS_CHUNK_MASK) == 0;
+
+	x->s->rx_chunk = x->chunk;
+	tas_store(&x->d->rx_pos, x->pos);
+	tas_store_rel(&x->s->rx_tail, held ? x->pos - 1 : x->pos);
+	if (before >> TAS_CHUNK_SHIFT != x->pos >> TAS_CHUNK_SHIFT)
+		lt_ring(x->d);
+}
+
+/* What there is, up to n bytes. 0 = nothing now, or -errno. */
+static ssize_t take(struct lt_desc *d, struct lt_iov *it, size_t n, int flags)
+{
+	struct rx x = {.d = d, .s = d->s};
+	ssize_t r = 0;
+
+	if (lt_lock(&x.s->rx_lock) != 0)
+		return -EAGAIN; /* a handler above its own recv() */
+	if (tas_load(&d->kind) != LT_CONN) {
+		r = -EBADF;
+	} else if (lt_conn_bound(d)) {
+		x.head = tas_load_acq(&x.s->rx_head);
+		x.pos = d->rx_pos;
+		x.chunk = x.s->rx_chunk;
+		r = (ssize_t)copy(&x, flags & MSG_TRUNC ? NULL : it, n);
+		if (r > 0 && !(flags & MSG_PEEK))
+			publish(&x, x.pos - (uint64_t)r);
+	}
+	lt_unlock(&x.s->rx_lock);
+	return r;
+}
+
+/* Nothing is there: why not? 0 = end of stream, -EAGAIN = it may come, else the error. */
+static int why_empty(struct lt_desc *d)
+{
+	uint32_t state = lt_conn_bound(d) ? tas_load_acq(&d->s->state) : 0;
+	int err;
+
+	if (lt_flags(d) & LT_D_RECONNECT)
+		return -ENOTCONN;
+	if (lt_conn_unread(d) != 0)
+		return -EAGAIN;
+	if (state & TAS_SOCK_RX_FIN)
+		return 0;
+	err = lt_conn_error(d);
+	if (err != 0)
+		return -err;
+	if ((state & TAS_SOCK_ERROR) || (lt_flags(d) & LT_D_SHUT_RD))
+		return 0;
+	return -EAGAIN;
+}
+
+static size_t low_water(const struct lt_desc *d, size_t total, int flags)
+{
+	size_t low = d->opts.rcvlowat > 1 ? d->opts.rcvlowat : 1;
+
+	if (flags & MSG_WAITALL)
+		return total != 0 ? total : 1;
+	return low < total ? low : (total != 0 ? total : 1);
+}
+
+/* One look: bytes, 0 at the end of the stream, -EAGAIN when the caller should wait for more. */
+static ssize_t look(struct lt_desc *d, struct lt_iov *it, size_t n, int flags)
+{
+	struct lt_iov again = *it;
+	ssize_t r = take(d, flags & MSG_PEEK ? &again : it, n, flags);
+
+	if (r != 0)
+		return r;
+	if (n == 0 && lt_conn_unread(d) != 0)
+		return 0;
+	return why_empty(d);
+}
+
+ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags)
+{
+	bool wait = !(flags & MSG_DONTWAIT) && !(lt_flags(d) & LT_D_NONBLOCK);
+	size_t done = 0, low = low_water(d, total, flags), need;
+	uint64_t until = 0;
+	ssize_t r;
+	int w;
+
+	if (flags & MSG_OOB)
+		return -EINVAL;
+	if (flags & MSG_ERRQUEUE)
+		return -EAGAIN;
+	lt_rx_offer(d->ctx);
+	for (;;) {
+		r = look(d, it, flags & MSG_PEEK ? total : total - done, flags);
+		if (r >= 0 && (flags & MSG_PEEK) && (size_t)r > done)
+			done = (size_t)r;
+		else if (r > 0 && !(flags & MSG_PEEK))
+			done += (size_t)r;
+		if (done >= low || r == 0 || (r < 0 && r != -EAGAIN))
+			return done > 0 ? (ssize_t)done : r;
+		if (!wait)
+			return done > 0 ? (ssize_t)done : -EAGAIN;
+		if (until == 0)
+			until = lt_until(d->opts.rcvtimeo_ns);
+		need = flags & MSG_PEEK ? low : low - done;
+		w = lt_conn_wait(
+			d, LT_WAIT_RX, need < TAS_CHUNK_BYTES ? need : TAS_CHUNK_BYTES, until);
+		if (w == -EINTR && done == 0 && lt_restart(until != 0))
+			continue;
+		if (w < 0)
+			return done > 0 ? (ssize_t)done : w;
+	}
+}
+
+ssize_t lt_recv(struct lt_desc *d, int fd, void *buf, size_t n, int flags)
+{
+	struct iovec v = {buf, n};
+	struct lt_iov it = {&v, 1, 0};
+
+	(void)fd;
+	return lt_ret(lt_recv_iov(d, &it, n, flags));
+}
+
+ssize_t lt_read(struct lt_desc *d, int fd, void *buf, size_t n)
+{
+	return n == 0 ? 0 : lt_recv(d, fd, buf, n, 0);
+}
+
+/* A stream has no sender address: the length becomes 0, as the kernel has it. */
+ssize_t lt_recvfrom(struct lt_desc *d, int fd, void *buf, size_t n, int flags, struct sockaddr *sa,
+	socklen_t *len)
+{
+	ssize_t r = lt_recv(d, fd, buf, n, flags);
+
+	if (r >= 0 && sa != NULL && len != NULL)
+		*len = 0;
+	return r;
+}
+
+/* The fortified names: libc ends the program when the buffer is too small, so it is asked to. */
+ssize_t lt___read_chk(struct lt_desc *d, int fd, void *buf, size_t n, size_t room)
+{
+	return n > room ? lt_real.__read_chk(fd, buf, n, room) : lt_read(d, fd, buf, n);
+}
+
+ssize_t lt___recv_chk(struct lt_desc *d, int fd, void *buf, size_t n, size_t room, int flags)
+{
+	return n > room ? lt_real.__recv_chk(fd, buf, n, room, flags)
+			: lt_recv(d, fd, buf, n, flags);
+}
+
+ssize_t lt___recvfrom_chk(struct lt_desc *d, int fd, void *buf, size_t n, size_t room, int flags,
+	struct sockaddr *sa, socklen_t *len)
+{
+	if (n > room)
+		return lt_real.__recvfrom_chk(fd, buf, n, room, flags, sa, len);
+	return lt_recvfrom(d, fd, buf, n, flags, sa, len);
+}
+
+ssize_t lt_readv(struct lt_desc *d, int fd, const struct iovec *v, int n)
+{
+	struct lt_iov it = {v, (size_t)n, 0};
+	ssize_t total = n < 0 ? -EINVAL : lt_iov_total(v, (size_t)n);
+
+	(void)fd;
+	if (total <= 0)
+		return lt_ret(total);
+	return lt_ret(lt_recv_iov(d, &it, (size_t)total, 0));
+}
+
+static ssize_t recv_msg(struct lt_desc *d, struct msghdr *m, int flags)
+{
+	struct lt_iov it = {m->msg_iov, m->msg_iovlen, 0};
+	ssize_t total = lt_iov_total(m->msg_iov, m->msg_iovlen), r;
+
+	if (total == -EINVAL && m->msg_iovlen > 1024)
+		total = -EMSGSIZE;
+	if (total < 0)
+		return total;
+	r = lt_recv_iov(d, &it, (size_t)total, flags);
+	if (r >= 0) {
+		m->msg_namelen = 0;
+		m->msg_controllen = 0;
+		m->msg_flags = 0;
+	}
+	return r;
+}
+
+ssize_t lt_recvmsg(struct lt_desc *d, int fd, struct msghdr *m, int flags)
+{
+	(void)fd;
+	return lt_ret(recv_msg(d, m, flags));
+}
+
+int lt_recvmmsg(struct lt_desc *d, int fd, struct mmsghdr *m, unsigned n, int flags,
+	struct timespec *timeout)
+{
+	uint64_t until = timeout != NULL ? lt_now_ns() + (uint64_t)timeout->tv_sec * 1000000000u +
+						   (uint64_t)timeout->tv_nsec
+					 : 0;
+	unsigned i;
+	ssize_t r = 0;
+
+	(void)fd;
+	for (i = 0; i < n && r >= 0; i++) {
+		r = recv_msg(d, &m[i].msg_hdr, flags & ~MSG_WAITFORONE);
+		if (r >= 0)
+			m[i].msg_len = (unsigned)r;
+		if (flags & MSG_WAITFORONE)
+			flags |= MSG_DONTWAIT;
+		if (r > 0 && until != 0 && lt_now_ns() >= until)
+			return (int)i + 1;
+	}
+	if (r < 0 && i == 1)
+		return (int)lt_ret(r);
+	return (int)(r < 0 ? i - 1 : i);
+}

@@ -1,0 +1,360 @@
+/*
+ * send.c - the send list of a connection, and the calls that append to it.
+ *
+ * Bytes go into 16 KiB chunks; position p lies at p & TAS_CHUNK_MASK of its chunk. The core follows
+ * txnext[] from a chunk to the next until the byte after the chunk's last is acknowledged, so a
+ * chunk is taken back only when tx_una is beyond its end by a byte, or when everything is
+ * acknowledged and the list starts anew: then it goes on in the chunk it is in, and a connection
+ * with small messages uses one chunk for ever. Owner: the thread that holds the slot's tx_lock.
+ * send(2), sendmsg(2), tcp(7).
+ */
+#include "lt.h"
+
+/* Publish at least this often while copying a large buffer: the core sends the first part
+ * meanwhile. */
+#define STEP 65536u
+
+static void put_until(struct lt_ctx *c, uint32_t from, uint32_t last)
+{
+	uint32_t next;
+
+	for (; from != last && from != TAS_CHUNK_NONE; from = next) {
+		next = tas_load(&c->txnext[from]);
+		lt_chunk_put(c, from);
+	}
+}
+
+static uint64_t acknowledged(const struct lt_desc *d, uint64_t head)
+{
+	uint64_t una = lt_conn_bound(d) ? tas_load_acq(&d->s->tx_una) : 0;
+
+	return una > head ? head : una; /* the FIN counts one */
+}
+
+/* Takes acknowledged chunks back; true when nothing is outstanding. */
+static bool take_back(struct lt_desc *d, struct tas_sock *s, uint64_t head)
+{
+	uint64_t una = acknowledged(d, head);
+	uint32_t chunk = s->tx_old_chunk, next;
+
+	if (una == head) {
+		put_until(d->ctx, chunk, s->tx_chunk);
+		s->tx_old_chunk = s->tx_chunk;
+		s->tx_freed = head & ~(uint64_t)TAS_CHUNK_MASK;
+		return true;
+	}
+	while (s->tx_freed + TAS_CHUNK_BYTES < una) {
+		next = tas_load(&d->ctx->txnext[chunk]);
+		lt_chunk_put(d->ctx, chunk);
+		chunk = next;
+		s->tx_freed += TAS_CHUNK_BYTES;
+	}
+	s->tx_old_chunk = chunk;
+	return false;
+}
+
+void lt_tx_release(struct lt_desc *d)
+{
+	struct tas_sock *s = d->s;
+
+	if (lt_trylock(&s->tx_lock) != 0)
+		return;
+	if (take_back(d, s, tas_load(&s->tx_head)) && s->tx_chunk != TAS_CHUNK_NONE) {
+		lt_chunk_put(d->ctx, s->tx_chunk);
+		s->tx_chunk = s->tx_old_chunk = TAS_CHUNK_NONE;
+	}
+	lt_unlock(&s->tx_lock);
+}
+
+void lt_tx_drop(struct lt_ctx *c, struct tas_sock *s)
+{
+	put_until(c, s->tx_old_chunk, s->tx_chunk);
+	if (s->tx_chunk != TAS_CHUNK_NONE)
+		lt_chunk_put(c, s->tx_chunk);
+	s->tx_chunk = s->tx_old_chunk = TAS_CHUNK_NONE;
+}
+
+/* T1: pairs with the core, which moves tx_una and then looks for tx_wait, or is rung and looks at
+ * tx_una. */
+void lt_tx_ask(struct lt_desc *d)
+{
+	if (tas_load(&d->s->tx_wait) != 0)
+		return;
+	tas_store(&d->s->tx_wait, 1u);
+	tas_full_barrier();
+	lt_ring(d);
+}
+
+/* Why nothing can be sent, as a negative errno; 0 when it can. */
+static int refused(struct lt_desc *d)
+{
+	bool gone = lt_conn_bound(d) && (tas_load_acq(&d->s->state) & TAS_SOCK_ERROR);
+	int err;
+
+	if (!gone && !(lt_flags(d) & (LT_D_SHUT_WR | LT_D_RECONNECT)))
+		return 0;
+	err = lt_conn_error(d);
+	return err != 0 ? -err : -EPIPE;
+}
+
+ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d)
+{
+	struct tas_sock *s = d->s;
+	uint64_t room;
+	int err;
+
+	if (lt_lock(&s->tx_lock) != 0)
+		return -EAGAIN; /* a handler above its own send() */
+	err = tas_load(&d->kind) == LT_CONN ? refused(d) : -EBADF;
+	if (err != 0) {
+		lt_unlock(&s->tx_lock);
+		return err;
+	}
+	t->d = d;
+	t->s = s;
+	t->head = tas_load(&s->tx_head);
+	t->nfresh = 0;
+	t->restart = take_back(d, s, t->head);
+	lt_tx_writable(d, &room);
+	return (ssize_t)room;
+}
+
+void lt_tx_end(struct lt_txop *t)
+{
+	lt_unlock(&t->s->tx_lock);
+}
+
+static uint32_t fresh_chunk(struct lt_txop *t)
+{
+	uint32_t chunk = lt_chunk_get(t->d->ctx);
+
+	if (chunk != TAS_CHUNK_NONE)
+		t->fresh[t->nfresh++] = chunk;
+	return chunk;
+}
+
+size_t lt_tx_place(struct lt_txop *t, size_t max, struct iovec *v, int *nv)
+{
+	uint64_t pos = t->head;
+	size_t done = 0, len;
+	uint32_t chunk = t->s->tx_chunk;
+	int i = 0, room = *nv;
+
+	if (chunk == TAS_CHUNK_NONE || (!t->restart && (pos & TAS_CHUNK_MASK) == 0))
+		chunk = fresh_chunk(t);
+	t->first = chunk;
+	while (chunk != TAS_CHUNK_NONE && done < max && i < room) {
+		len = TAS_CHUNK_BYTES - (pos & TAS_CHUNK_MASK);
+		len = len > max - done ? max - done : len;
+		v[i].iov_base = lt_chunk_addr(t->d->ctx, chunk) + (pos & TAS_CHUNK_MASK);
+		v[i++].iov_len = len;
+		pos += len;
+		done += len;
+		if (done < max && i < room)
+			chunk = t->nfresh < LT_TX_PIECES ? fresh_chunk(t) : TAS_CHUNK_NONE;
+	}
+	*nv = i;
+	return done;
+}
+
+/* Links the chunks that hold the first n bytes placed; the others go back. */
+static void link_fresh(struct lt_txop *t, size_t n)
+{
+	struct tas_sock *s = t->s;
+	uint64_t end = t->head + n;
+	uint64_t edge = (t->head | TAS_CHUNK_MASK) + 1; /* end of the first piece's chunk */
+	uint32_t i = 0, last = t->first;
+
+	if (t->nfresh > 0 && t->fresh[0] == t->first) {
+		if (s->tx_chunk != TAS_CHUNK_NONE)
+			tas_store(&t->d->ctx->txnext[s->tx_chunk], t->first);
+		i = 1;
+	}
+	for (; i < t->nfresh && edge < end; i++, edge += TAS_CHUNK_BYTES) {
+		tas_store(&t->d->ctx->txnext[last], t->fresh[i]);
+		last = t->fresh[i];
+	}
+	for (; i < t->nfresh; i++)
+		lt_chunk_put(t->d->ctx, t->fresh[i]);
+	s->tx_chunk = last;
+	if (s->tx_old_chunk == TAS_CHUNK_NONE)
+		s->tx_old_chunk = t->first;
+}
+
+void lt_tx_commit(struct lt_txop *t, size_t n)
+{
+	struct tas_sock *s = t->s;
+	uint32_t i;
+
+	if (n == 0) {
+		for (i = 0; i < t->nfresh; i++)
+			lt_chunk_put(t->d->ctx, t->fresh[i]);
+		t->nfresh = 0;
+		return;
+	}
+	if (t->restart) {
+		tas_store(&s->tx_first_chunk, t->first);
+		tas_store(&s->tx_first_pos, t->head);
+		t->restart = 0;
+	}
+	link_fresh(t, n);
+	t->nfresh = 0;
+	t->head += n;
+	tas_store_rel(&s->tx_head, t->head); /* publishes bytes, list and start */
+	lt_ring(t->d);
+}
+
+int lt_tx_fail(int err, int flags)
+{
+	if (err == EPIPE && !(flags & MSG_NOSIGNAL))
+		lt_sys3(SYS_tgkill, lt_sys1(SYS_getpid, 0), lt_tid(), SIGPIPE);
+	return -err;
+}
+
+/* Appends what fits now. Bytes, 0 = no room, -ENOBUFS = room but no memory, or another -errno. */
+static ssize_t append(struct lt_desc *d, struct lt_iov *it, size_t total)
+{
+	struct lt_txop t;
+	struct iovec v[LT_TX_PIECES];
+	ssize_t room = lt_tx_begin(&t, d);
+	size_t done = 0, step, want;
+	int nv, i;
+
+	if (room < 0)
+		return room;
+	want = total < (size_t)room ? total : (size_t)room;
+	while (done < want) {
+		nv = LT_TX_PIECES;
+		step = lt_tx_place(&t, want - done < STEP ? want - done : STEP, v, &nv);
+		if (step == 0)
+			break;
+		for (i = 0; i < nv; i++)
+			lt_iov_copy_in(it, v[i].iov_base, v[i].iov_len);
+		lt_tx_commit(&t, step);
+		done += step;
+	}
+	lt_tx_end(&t);
+	return done == 0 && want > 0 ? -ENOBUFS : (ssize_t)done;
+}
+
+/* The process may have no more chunks until some of its connections are acknowledged. */
+static int wait_memory(uint64_t until_ns)
+{
+	struct timespec ts = {0, 5000000};
+	long r = lt_sys2(SYS_nanosleep, &ts, NULL);
+
+	if (r == 0 && until_ns != 0 && lt_now_ns() >= until_ns)
+		return -EAGAIN;
+	return (int)r;
+}
+
+/* MSG_MORE holds back a partial segment like TCP_CORK, until a send without it. */
+static void set_more(struct lt_desc *d, int flags)
+{
+	if (flags & MSG_MORE)
+		tas_fetch_or(&d->s->want, TAS_SOCK_CORK);
+	else if ((tas_load(&d->s->want) & TAS_SOCK_CORK) && !(lt_flags(d) & LT_D_CORK))
+		tas_fetch_and(&d->s->want, ~TAS_SOCK_CORK);
+}
+
+/* After part of a transfer, an error or signal is reported by the next call. */
+static ssize_t ended(size_t done, int err, int flags)
+{
+	return done > 0 ? (ssize_t)done : lt_tx_fail(err, flags);
+}
+
+ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags)
+{
+	bool wait = !(flags & MSG_DONTWAIT) && !(lt_flags(d) & LT_D_NONBLOCK);
+	uint64_t until = 0;
+	size_t done = 0;
+	ssize_t r;
+	int w;
+
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	set_more(d, flags);
+	for (;;) {
+		r = append(d, it, total - done);
+		if (r < 0 && r != -EAGAIN && (r != -ENOBUFS || !wait))
+			return ended(done, (int)-r, flags);
+		done += r > 0 ? (size_t)r : 0;
+		if (done == total)
+			return (ssize_t)done;
+		if (!wait) {
+			lt_tx_ask(d);
+			return ended(done, EAGAIN, flags);
+		}
+		if (until == 0)
+			until = lt_until(d->opts.sndtimeo_ns);
+		w = r == -ENOBUFS ? wait_memory(until) : lt_conn_wait(d, LT_WAIT_TX, 0, until);
+		if (w == -EINTR && done == 0 && lt_restart(until != 0))
+			continue;
+		if (w < 0)
+			return ended(done, -w, flags);
+	}
+}
+
+ssize_t lt_send(struct lt_desc *d, int fd, const void *buf, size_t n, int flags)
+{
+	struct iovec v = {(void *)(uintptr_t)buf, n};
+	struct lt_iov it = {&v, 1, 0};
+
+	(void)fd;
+	return lt_ret(lt_send_iov(d, &it, n, flags));
+}
+
+ssize_t lt_write(struct lt_desc *d, int fd, const void *buf, size_t n)
+{
+	return lt_send(d, fd, buf, n, 0);
+}
+
+/* On a connected stream the address is ignored (sendto(2) on Linux). */
+ssize_t lt_sendto(struct lt_desc *d, int fd, const void *buf, size_t n, int flags,
+	const struct sockaddr *sa, socklen_t len)
+{
+	(void)sa;
+	(void)len;
+	return lt_send(d, fd, buf, n, flags);
+}
+
+ssize_t lt_writev(struct lt_desc *d, int fd, const struct iovec *v, int n)
+{
+	struct lt_iov it = {v, (size_t)n, 0};
+	ssize_t total = n < 0 ? -EINVAL : lt_iov_total(v, (size_t)n);
+
+	(void)fd;
+	return lt_ret(total < 0 ? total : lt_send_iov(d, &it, (size_t)total, 0));
+}
+
+static ssize_t send_msg(struct lt_desc *d, const struct msghdr *m, int flags)
+{
+	struct lt_iov it = {m->msg_iov, m->msg_iovlen, 0};
+	ssize_t total = lt_iov_total(m->msg_iov, m->msg_iovlen);
+
+	if (total == -EINVAL && m->msg_iovlen > 1024)
+		total = -EMSGSIZE;
+	return total < 0 ? total : lt_send_iov(d, &it, (size_t)total, flags);
+}
+
+ssize_t lt_sendmsg(struct lt_desc *d, int fd, const struct msghdr *m, int flags)
+{
+	(void)fd;
+	return lt_ret(send_msg(d, m, flags));
+}
+
+int lt_sendmmsg(struct lt_desc *d, int fd, struct mmsghdr *m, unsigned n, int flags)
+{
+	unsigned i;
+	ssize_t r = 0;
+
+	(void)fd;
+	for (i = 0; i < n && r >= 0; i++) {
+		r = send_msg(d, &m[i].msg_hdr, flags);
+		if (r >= 0)
+			m[i].msg_len = (unsigned)r;
+	}
+	if (r < 0 && i == 1)
+		return (int)lt_ret(r);
+	return (int)(r < 0 ? i - 1 : i);
+}

@@ -1,0 +1,306 @@
+/*
+ * socket.c - socket, bind, connect, shutdown, names, and the end of a connection.
+ *
+ * socket() makes the kernel's socket, which is the handle; bind() binds it; connect() decides. A
+ * decision for the kernel takes the descriptor out of the table: from then on no call costs more
+ * than the lookup. Owner: any thread; decisions under the description's lock. socket(7),
+ * connect(2), shutdown(2).
+ */
+#include <netinet/tcp.h>
+#include "lt.h"
+
+int lt_socket(int domain, int type, int protocol)
+{
+	int fd = lt_real.socket(domain, type, protocol);
+	struct lt_desc *d;
+
+	if (fd < 0)
+		return fd;
+	lt_fd_new(fd);
+	if ((domain != AF_INET && domain != AF_INET6) || (type & 0xf) != SOCK_STREAM)
+		return fd;
+	if ((protocol != 0 && protocol != IPPROTO_TCP) || !lt_client_ready())
+		return fd;
+	if ((uint32_t)fd >= lt_ntab)
+		return fd;
+	d = lt_desc_new(LT_UNDECIDED,
+		(type & SOCK_NONBLOCK ? LT_D_NONBLOCK : 0) | (domain == AF_INET6 ? LT_D_V6 : 0));
+	if (d == NULL)
+		return fd;
+	d->cookie = lt_cookie(fd);
+	lt_fd_put(fd, d);
+	return fd;
+}
+
+/* The kernel takes part in every bind: it decides conflicts, privileged ports and reuse for both
+ * stacks. */
+int lt_bind(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
+{
+	uint8_t addr[16];
+	uint16_t port;
+	struct lt_ctx *c;
+	int one = 1;
+
+	if (d->kind == LT_UNDECIDED && lt_addr_get(sa, len, addr, &port) && !lt_addr_any(addr)) {
+		c = lt_context_get();
+		if (c != NULL && lt_place_local(c, addr) == LT_TAS)
+			lt_sys_setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
+	}
+	return lt_real.bind(fd, sa, len);
+}
+
+/* Local address and port the handle was bound to; zeros when it was not. */
+static void bound_to(int fd, struct tas_msg *m)
+{
+	struct sockaddr_in6 sa;
+	socklen_t len = sizeof(sa);
+	uint8_t addr[16];
+	uint16_t port;
+
+	if (lt_sys3(SYS_getsockname, fd, &sa, &len) < 0)
+		return;
+	if (!lt_addr_get((struct sockaddr *)&sa, len, addr, &port))
+		return;
+	m->lport = port;
+	if (!lt_addr_any(addr))
+		memcpy(m->laddr, addr, 16);
+}
+
+/* Asks the daemon to connect. 0 = under way, or -errno (-EADDRNOTAVAIL: not for us). */
+static int ask_connect(
+	struct lt_desc *d, struct lt_ctx *c, int fd, const uint8_t addr[16], uint16_t port)
+{
+	struct tas_msg m = {.type = TAS_CMD_CONNECT, .rport = port, .opts = d->opts.wire};
+	uint32_t slot = lt_slot_get(c, lt_desc_index(d));
+	int r;
+
+	if (slot == LT_NONE)
+		return -ENOBUFS;
+	d->s = &c->socks[slot];
+	lt_slot_reset(d->s);
+	d->s->want = (d->opts.nodelay ? TAS_SOCK_NODELAY : 0) |
+		     (lt_flags(d) & LT_D_CORK ? TAS_SOCK_CORK : 0);
+	d->s->evq = d->evq;
+	d->s->rx_lowat = d->opts.rcvlowat;
+	m.slot = slot;
+	memcpy(m.raddr, addr, 16);
+	bound_to(fd, &m);
+	r = lt_command(&m, fd, NULL, NULL);
+	if (r < 0) {
+		lt_slot_put(c, slot, 0);
+		return r;
+	}
+	d->ctx = c;
+	d->slot = slot;
+	d->gen = (uint32_t)m.aux;
+	d->rx_pos = 0;
+	memcpy(d->laddr, m.laddr, 16);
+	memcpy(d->raddr, addr, 16);
+	d->lport = m.lport;
+	d->rport = port;
+	tas_fetch_or(&d->flags, LT_D_CONNECTING);
+	tas_store_rel(&d->kind, (uint32_t)LT_CONN);
+	return 0;
+}
+
+/* The result of a connect() that may still be under way: 0, -EINPROGRESS or why it failed. */
+static int connect_result(struct lt_desc *d)
+{
+	int err;
+
+	if (!lt_conn_bound(d))
+		return -EINPROGRESS;
+	tas_fetch_and(&d->flags, ~LT_D_CONNECTING);
+	if (!(tas_load_acq(&d->s->state) & TAS_SOCK_ERROR))
+		return 0;
+	err = lt_conn_error(d);
+	if (tas_load_acq(&d->s->state) & TAS_SOCK_OPEN)
+		return 0; /* established, and gone since: the next call says so */
+	tas_fetch_or(&d->flags, LT_D_RECONNECT);
+	return err != 0 ? -err : -ECONNABORTED;
+}
+
+/* As in the kernel, a blocking connect() that is interrupted goes on in the background. */
+static int connect_wait(struct lt_desc *d)
+{
+	uint64_t until;
+	int r;
+
+	if (lt_flags(d) & LT_D_NONBLOCK)
+		return connect_result(d);
+	until = lt_until(d->opts.sndtimeo_ns);
+	do
+		r = lt_conn_wait(d, LT_WAIT_CONN, 0, until);
+	while (r == -EINTR && lt_restart(until != 0));
+	return r == -EINTR ? r : connect_result(d);
+}
+
+/* connect() on what is ours already. */
+static int connect_again(struct lt_desc *d)
+{
+	int r;
+
+	if (!(lt_flags(d) & LT_D_CONNECTING))
+		return -EISCONN;
+	if (!lt_conn_bound(d) && (lt_flags(d) & LT_D_NONBLOCK))
+		return -EALREADY;
+	r = connect_wait(d);
+	return r == -EINPROGRESS ? -EALREADY : r;
+}
+
+/* Ends the connection of d, which becomes an undecided socket again. */
+void lt_conn_unbind(struct lt_desc *d)
+{
+	lt_conn_close(d);
+	tas_store_rel(&d->kind, (uint32_t)LT_UNDECIDED);
+	tas_fetch_and(&d->flags, LT_D_NONBLOCK | LT_D_V6 | LT_D_CORK);
+	d->slot = LT_NONE;
+	d->s = NULL;
+}
+
+/* Where a connect() of an undecided socket goes; LT_KERNEL also when it cannot be known. */
+static enum lt_place destination(const struct sockaddr *sa, socklen_t len, uint8_t addr[16],
+	uint16_t *port, struct lt_ctx **c)
+{
+	if (!lt_addr_get(sa, len, addr, port))
+		return LT_KERNEL;
+	*c = lt_context_get();
+	return *c == NULL ? LT_KERNEL : lt_place_remote(*c, addr);
+}
+
+/* 1: the kernel's; else the answer. Under d->lock. */
+static int decide_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
+{
+	uint8_t addr[16];
+	uint16_t port;
+	struct lt_ctx *c = NULL;
+	int r;
+
+	if (d->kind == LT_CONN && (lt_flags(d) & LT_D_RECONNECT))
+		lt_conn_unbind(d);
+	if (d->kind == LT_CONN && sa != NULL && len >= 2 && sa->sa_family == AF_UNSPEC) {
+		tas_fetch_or(&d->s->want, TAS_SOCK_ABORT);
+		lt_conn_unbind(d);
+		return 0;
+	}
+	if (d->kind == LT_CONN)
+		return connect_again(d);
+	if (d->kind != LT_UNDECIDED || destination(sa, len, addr, &port, &c) == LT_KERNEL)
+		return 1;
+	r = ask_connect(d, c, fd, addr, port);
+	if (r == -EADDRNOTAVAIL || r == -EPIPE)
+		return 1;
+	return r < 0 ? r : -EINPROGRESS;
+}
+
+int lt_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
+{
+	bool undecided;
+	int r;
+
+	d = lt_fd_check(fd);
+	if (d == NULL)
+		return lt_real.connect(fd, sa, len);
+	if (lt_lock(&d->lock) != 0)
+		return (int)lt_ret(-EALREADY);
+	undecided = d->kind == LT_UNDECIDED || (lt_flags(d) & LT_D_RECONNECT);
+	r = decide_connect(d, fd, sa, len);
+	lt_unlock(&d->lock);
+	if (r == 1) {
+		if (d->kind == LT_UNDECIDED && sa != NULL && len >= 2 && sa->sa_family != AF_UNSPEC)
+			lt_to_kernel(d, fd);
+		return lt_real.connect(fd, sa, len);
+	}
+	if (r == -EINPROGRESS && undecided)
+		r = connect_wait(d);
+	return (int)lt_ret(r);
+}
+
+int lt_shutdown(struct lt_desc *d, int fd, int how)
+{
+	uint32_t flags = 0, want = 0;
+
+	d = lt_fd_check(fd);
+	if (d == NULL || d->kind == LT_UNDECIDED || d->kind == LT_EPOLL)
+		return lt_real.shutdown(fd, how);
+	if (d->kind == LT_LISTEN) {
+		tas_fetch_or(&d->flags, LT_D_DOWN);
+		return lt_real.shutdown(fd, how);
+	}
+	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
+		return (int)lt_ret(-EINVAL);
+	if (!lt_conn_bound(d) ? (lt_flags(d) & LT_D_CONNECTING) != 0
+			      : (tas_load_acq(&d->s->state) & TAS_SOCK_ERROR) != 0)
+		return (int)lt_ret(-ENOTCONN);
+	if (how != SHUT_WR) {
+		flags |= LT_D_SHUT_RD;
+		want |= TAS_SOCK_SHUT_RD;
+	}
+	if (how != SHUT_RD) {
+		flags |= LT_D_SHUT_WR;
+		want |= TAS_SOCK_SHUT_WR;
+	}
+	tas_fetch_or(&d->flags, flags);
+	lt_conn_want(d, want, 0);
+	lt_conn_wake(d);
+	lt_news(d);
+	return 0;
+}
+
+int lt_getsockname(struct lt_desc *d, int fd, struct sockaddr *sa, socklen_t *len)
+{
+	d = lt_fd_check(fd);
+	if (d == NULL || d->kind != LT_CONN)
+		return lt_real.getsockname(fd, sa, len);
+	return (int)lt_ret(lt_addr_put(d, d->laddr, d->lport, sa, len));
+}
+
+int lt_getpeername(struct lt_desc *d, int fd, struct sockaddr *sa, socklen_t *len)
+{
+	bool open;
+
+	d = lt_fd_check(fd);
+	if (d == NULL || d->kind != LT_CONN)
+		return lt_real.getpeername(fd, sa, len);
+	open = lt_conn_bound(d) ? !(tas_load_acq(&d->s->state) & TAS_SOCK_ERROR)
+				: !(lt_flags(d) & LT_D_CONNECTING);
+	return (int)lt_ret(open ? lt_addr_put(d, d->raddr, d->rport, sa, len) : -ENOTCONN);
+}
+
+/* A handshake under way has no flow that a core would look at: the slow path is asked to end it. */
+static void cancel_connect(struct lt_desc *d)
+{
+	struct tas_msg m = {.type = TAS_CMD_CANCEL, .slot = d->slot, .aux = d->gen};
+
+	lt_command(&m, -1, NULL, NULL);
+	lt_ring(d);
+}
+
+static void linger(struct lt_desc *d)
+{
+	uint64_t until = lt_now_ns() + (uint64_t)(uint32_t)d->opts.linger_s * 1000000000u;
+
+	lt_conn_wait(d, LT_WAIT_SENT, 0, until);
+}
+
+/*
+ * No descriptor is left. Unread data, or SO_LINGER with 0 seconds, resets the peer (RFC 2525 2.17,
+ * socket(7)); otherwise what was written is still sent.
+ */
+void lt_conn_close(struct lt_desc *d)
+{
+	bool abort = d->opts.linger_s == 0 || lt_conn_unread(d) != 0;
+	bool connecting = !lt_conn_bound(d) && (lt_flags(d) & LT_D_CONNECTING);
+
+	tas_store_rel(&d->s->rx_tail, tas_load(&d->rx_pos));
+	tas_fetch_or(&d->s->want,
+		abort ? TAS_SOCK_ABORT | TAS_SOCK_CLOSED : TAS_SOCK_CLOSED | TAS_SOCK_SHUT_WR);
+	lt_ring(d);
+	if (connecting)
+		cancel_connect(d);
+	else if (!abort && d->opts.linger_s > 0)
+		linger(d);
+	tas_store_rel(&d->kind, (uint32_t)LT_FREE);
+	lt_conn_wake(d);
+	lt_slot_put(d->ctx, d->slot, d->gen);
+}

@@ -1,0 +1,271 @@
+/*
+ * stream.c - the state of a connection as its slot shows it; ringing; waiting.
+ *
+ * A slot's F line means something only while its generation is the one we know. `state` is read
+ * before the positions (F publishes it after them), so a final position is never missed. Readiness
+ * follows tcp_poll() of Linux as described in poll(2), epoll_ctl(2) and tcp(7). Owner: any thread.
+ * futex(2), signal(7).
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <sys/single_threaded.h>
+#include "lt.h"
+
+/* Waking a thread on another CPU takes about 20 us (bench): looking that long first pays. */
+#define SPIN_NS	 20000u
+#define SLICE_NS 250000000ull /* a sleeper looks this often whether the daemon lives */
+
+bool lt_conn_bound(const struct lt_desc *d)
+{
+	return tas_load_acq(&d->s->gen) == d->gen;
+}
+
+static uint32_t state_of(const struct lt_desc *d)
+{
+	return lt_conn_bound(d) ? tas_load_acq(&d->s->state) : 0;
+}
+
+uint64_t lt_conn_unread(const struct lt_desc *d)
+{
+	uint64_t pos = tas_load(&d->rx_pos), head;
+
+	if (!lt_conn_bound(d))
+		return 0;
+	head = tas_load_acq(&d->s->rx_head);
+	return head > pos ? head - pos : 0;
+}
+
+uint64_t lt_conn_unsent(const struct lt_desc *d)
+{
+	uint64_t head = tas_load(&d->s->tx_head);
+	uint64_t una = lt_conn_bound(d) ? tas_load_acq(&d->s->tx_una) : 0;
+
+	return head > una ? head - una : 0;
+}
+
+/* Room left in the send buffer; true when Linux would call the socket writable (a third of it is
+ * free). */
+bool lt_tx_writable(const struct lt_desc *d, uint64_t *room)
+{
+	uint64_t head = tas_load(&d->s->tx_head), limit, queued = lt_conn_unsent(d), free;
+	uint32_t sndbuf = d->opts.wire.sndbuf;
+
+	if (lt_conn_bound(d))
+		limit = tas_load(&d->s->tx_limit);
+	else if (lt_flags(d) & LT_D_CONNECTING)
+		limit = 0;
+	else
+		limit = sndbuf != 0 && sndbuf < LT_EARLY_TX ? sndbuf : LT_EARLY_TX;
+	free = limit > head ? limit - head : 0;
+	*room = free;
+	return free != 0 && free >= queued / 2;
+}
+
+void lt_ring(const struct lt_desc *d)
+{
+	struct lt_ctx *c = d->ctx;
+	uint32_t core = lt_conn_bound(d) ? tas_load(&d->s->core) : d->core;
+
+	if (core >= c->ncores)
+		core = 0;
+	tas_bell_ring(lt_core_bell(c, core), d->slot);
+	/* D1 of the ring is a full barrier: the core either finds the bit or has said that it
+	 * sleeps. */
+	if (tas_load(&c->info->core[core].sleeping))
+		lt_sys_kick(c->core_fd[core]);
+}
+
+void lt_conn_want(struct lt_desc *d, uint32_t set, uint32_t clear)
+{
+	uint32_t before = tas_load(&d->s->want);
+
+	if ((before & set) == set && (before & clear) == 0)
+		return;
+	if (set != 0)
+		tas_fetch_or(&d->s->want, set);
+	if (clear != 0)
+		tas_fetch_and(&d->s->want, ~clear);
+	lt_ring(d);
+}
+
+int lt_conn_error(struct lt_desc *d)
+{
+	uint32_t err;
+
+	if (!(state_of(d) & TAS_SOCK_ERROR))
+		return 0;
+	err = tas_load(&d->s->error);
+	if (err == 0 || (tas_fetch_or(&d->flags, LT_D_ERR_TAKEN) & LT_D_ERR_TAKEN))
+		return 0;
+	return (int)err;
+}
+
+static uint32_t rx_events(struct lt_desc *d, uint32_t state, uint32_t flags)
+{
+	uint64_t low = d->opts.rcvlowat > 1 ? d->opts.rcvlowat : 1;
+
+	if ((state & (TAS_SOCK_RX_FIN | TAS_SOCK_ERROR)) || (flags & LT_D_SHUT_RD))
+		return EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+	return lt_conn_unread(d) >= low ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+static uint32_t tx_events(struct lt_desc *d, uint32_t state, uint32_t flags, uint32_t wanted)
+{
+	uint64_t room;
+
+	if ((state & TAS_SOCK_ERROR) || (flags & LT_D_SHUT_WR) || lt_tx_writable(d, &room))
+		return EPOLLOUT | EPOLLWRNORM;
+	if (!(wanted & (EPOLLOUT | EPOLLWRNORM)))
+		return 0;
+	lt_tx_ask(d);
+	return lt_tx_writable(d, &room) ? EPOLLOUT | EPOLLWRNORM : 0;
+}
+
+uint32_t lt_conn_events(struct lt_desc *d, uint32_t wanted)
+{
+	uint32_t flags = lt_flags(d), state = state_of(d), ev;
+	bool rx_over = (state & TAS_SOCK_RX_FIN) || (flags & LT_D_SHUT_RD);
+
+	if ((flags & LT_D_CONNECTING) && !lt_conn_bound(d))
+		return 0;
+	if (flags & LT_D_RECONNECT) /* as an unconnected kernel socket */
+		return EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
+	ev = rx_events(d, state, flags) | tx_events(d, state, flags, wanted);
+	if ((state & TAS_SOCK_ERROR) || (rx_over && (flags & LT_D_SHUT_WR)))
+		ev |= EPOLLHUP;
+	if ((state & TAS_SOCK_ERROR) && tas_load(&d->s->error) != 0 && !(flags & LT_D_ERR_TAKEN))
+		ev |= EPOLLERR;
+	return ev;
+}
+
+static bool arrived(struct lt_desc *d, uint32_t what, uint64_t need)
+{
+	uint32_t flags = lt_flags(d), state = state_of(d);
+	uint64_t room;
+
+	if ((state & TAS_SOCK_ERROR) || tas_load(&d->kind) != LT_CONN)
+		return true;
+	if ((what & LT_WAIT_RX) &&
+		((state & TAS_SOCK_RX_FIN) || (flags & LT_D_SHUT_RD) || lt_conn_unread(d) >= need))
+		return true;
+	if ((what & LT_WAIT_TX) && ((flags & LT_D_SHUT_WR) || lt_tx_writable(d, &room)))
+		return true;
+	if ((what & LT_WAIT_SENT) && lt_conn_bound(d) && lt_conn_unsent(d) == 0)
+		return true;
+	return (what & LT_WAIT_CONN) && lt_conn_bound(d);
+}
+
+uint64_t lt_until(uint64_t timeout_ns)
+{
+	return timeout_ns == 0 ? 0 : lt_now_ns() + timeout_ns;
+}
+
+static bool spin(struct lt_desc *d, uint32_t what, uint64_t need)
+{
+	uint32_t core = lt_conn_bound(d) ? tas_load(&d->s->core) : d->core;
+	uint64_t end;
+
+	if (core >= d->ctx->ncores || tas_load(&d->ctx->info->core[core].sleeping))
+		return false;
+	if ((int)tas_load(&d->ctx->info->core[core].cpu) == sched_getcpu())
+		return false;
+	for (end = lt_now_ns() + SPIN_NS; lt_now_ns() < end; tas_cpu_relax())
+		if (arrived(d, what, need))
+			return true;
+	return false;
+}
+
+/* A thread asleep here can be cancelled, as in the call it stands for. */
+static long cancellable_wait(uint32_t *w, uint32_t val, const struct timespec *rel)
+{
+	int type;
+	long r;
+
+	if (__libc_single_threaded)
+		return lt_sys_futex_wait(w, val, rel, 0);
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+	r = lt_sys_futex_wait(w, val, rel, 0);
+	pthread_setcanceltype(type, NULL);
+	return r;
+}
+
+/* Never below 0: the slot may have been given to another connection while this thread slept. */
+static void leave(void *arg)
+{
+	uint32_t *waiters = arg, n = tas_load(waiters);
+
+	while (n != 0 && !tas_cas(waiters, &n, n - 1))
+		;
+}
+
+static int sleep_until(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t until_ns)
+{
+	struct tas_sock *s = d->s;
+	struct timespec ts;
+	uint64_t now, left;
+	uint32_t seen;
+	long r = 0;
+
+	while (r != -EINTR) {
+		seen = tas_load_acq(&s->wake);
+		/* W1: pairs with F's publish, barrier, load of `waiters`. */
+		tas_full_barrier();
+		if (what & LT_WAIT_TX)
+			lt_tx_ask(d);
+		if (arrived(d, what, need))
+			return 0;
+		now = lt_now_ns();
+		if (until_ns != 0 && now >= until_ns)
+			return -EAGAIN;
+		left = until_ns != 0 && until_ns - now < SLICE_NS ? until_ns - now : SLICE_NS;
+		ts.tv_sec = 0;
+		ts.tv_nsec = (long)left;
+		r = cancellable_wait(&s->wake, seen, &ts);
+		if (r == -ETIMEDOUT)
+			lt_client_check(d->ctx);
+	}
+	return -EINTR;
+}
+
+int lt_conn_wait(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t until_ns)
+{
+	uint32_t *waiters = &d->s->waiters;
+	int r;
+
+	if (arrived(d, what, need) || spin(d, what, need))
+		return 0;
+	tas_fetch_add(waiters, 1u);
+	pthread_cleanup_push(leave, waiters);
+	r = sleep_until(d, what, need, until_ns);
+	pthread_cleanup_pop(1);
+	return r;
+}
+
+void lt_conn_wake(struct lt_desc *d)
+{
+	tas_fetch_add(&d->s->wake, 1u);
+	if (tas_load(&d->s->waiters) != 0)
+		lt_sys_futex_wake(&d->s->wake, INT32_MAX, 0);
+}
+
+/*
+ * A handler ran while a call slept. The kernel would restart the call if that handler was set with
+ * SA_RESTART; which handler it was cannot be seen from here, so the call goes on only when every
+ * handler of the process has the flag. A call with a timeout is never restarted (signal(7)).
+ */
+bool lt_restart(bool timed)
+{
+	struct sigaction sa;
+	int sig;
+
+	if (timed)
+		return false;
+	for (sig = 1; sig < NSIG; sig++) {
+		if (sigaction(sig, NULL, &sa) != 0 || sa.sa_handler == SIG_DFL ||
+			sa.sa_handler == SIG_IGN)
+			continue;
+		if (!(sa.sa_flags & SA_RESTART))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,162 @@
+/*
+ * tas-run.c - runs a command with libtas preloaded: `tas-run [-s SOCKET] [--require] [--] COMMAND
+ * [ARG]...`
+ *
+ * Sets LD_PRELOAD (ours first, what was there after it) and TAS_SOCKET, then execs: same process
+ * id. When no service answers, says so in one line and runs the command on the kernel's stack, or
+ * with --require does not run it. Exit status as env(1): 125 tas-run itself failed, 126 the command
+ * cannot be run, 127 it was not found.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "tas/app_sp.h"
+#include "tas/region.h"
+
+#define LIB "libtas.so"
+
+enum { EXIT_SELF = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
+
+static const char help[] =
+	"usage: tas-run [-s SOCKET] [--require] [--] COMMAND [ARG]...\n"
+	"Runs COMMAND with its TCP sockets served by the tas service.\n"
+	"  -s, --socket SOCKET  registration socket (default $TAS_SOCKET, else " TAS_SOCKET_DEFAULT
+	")\n"
+	"      --require        fail when no service answers, instead of using the kernel's TCP\n"
+	"      --version        print the version\n"
+	"      --help           print this text\n";
+
+struct conf {
+	const char *socket;
+	bool require;
+};
+
+static int parse(int argc, char **argv, struct conf *c)
+{
+	static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
+		{"require", no_argument, NULL, 'r'}, {"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	int o;
+
+	while ((o = getopt_long(argc, argv, "+s:", longs, NULL)) != -1) {
+		switch (o) {
+		case 's':
+			c->socket = optarg;
+			break;
+		case 'r':
+			c->require = true;
+			break;
+		case 'v':
+			printf("tas-run %s (ABI %d.%d)\n", TAS_VERSION, TAS_ABI_MAJOR,
+				TAS_ABI_MINOR);
+			exit(0);
+		case 'h':
+			fputs(help, stdout);
+			exit(0);
+		default:
+			fputs(help, stderr);
+			exit(EXIT_SELF);
+		}
+	}
+	if (optind == argc) {
+		fputs("tas-run: no command given\n", stderr);
+		fputs(help, stderr);
+		exit(EXIT_SELF);
+	}
+	return optind;
+}
+
+/* Next to this program (../lib as installed or built), else where it was to be installed. 0 or -1.
+ */
+static int find_library(char *out, size_t room)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	if (n > 0) {
+		self[n] = '\0';
+		slash = strrchr(self, '/');
+		*slash = '\0';
+		n = snprintf(out, room, "%s/../lib/" LIB, self);
+		if (n > 0 && (size_t)n < room && access(out, R_OK) == 0)
+			return 0;
+	}
+	n = snprintf(out, room, "%s/" LIB, TAS_LIBDIR);
+	return n > 0 && (size_t)n < room && access(out, R_OK) == 0 ? 0 : -1;
+}
+
+static int set_preload(void)
+{
+	char lib[PATH_MAX], real[PATH_MAX], *all;
+	const char *old = getenv("LD_PRELOAD");
+	int r;
+
+	if (find_library(lib, sizeof(lib)) != 0 || realpath(lib, real) == NULL) {
+		fprintf(stderr, "tas-run: " LIB " is neither beside this program nor in %s\n",
+			TAS_LIBDIR);
+		return -1;
+	}
+	if (asprintf(&all, "%s%s%s", real, old != NULL && *old ? ":" : "", old != NULL ? old : "") <
+		0)
+		return -1;
+	r = setenv("LD_PRELOAD", all, 1);
+	free(all);
+	return r;
+}
+
+/* 0 when a service accepts connections there, else errno. */
+static int probe(const char *path)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int s, err = 0;
+
+	if (strlen(path) >= sizeof(sa.sun_path))
+		return ENAMETOOLONG;
+	strcpy(sa.sun_path, path);
+	s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (s < 0)
+		return errno;
+	if (connect(s, (struct sockaddr *)&sa, sizeof(sa)) != 0)
+		err = errno;
+	close(s);
+	return err;
+}
+
+static const char *choose_socket(const struct conf *c)
+{
+	const char *env = getenv(TAS_SOCKET_ENV);
+
+	if (c->socket != NULL)
+		return c->socket;
+	return env != NULL && *env ? env : TAS_SOCKET_DEFAULT;
+}
+
+int main(int argc, char **argv)
+{
+	struct conf c = {0};
+	int first = parse(argc, argv, &c), err;
+	const char *path = choose_socket(&c);
+
+	err = probe(path);
+	if (err != 0) {
+		fprintf(stderr, "tas-run: no tas service answers at %s (%s): %s\n", path,
+			strerror(err),
+			c.require ? "not running the command" : "using the kernel's TCP");
+		if (c.require)
+			return EXIT_SELF;
+	}
+	if (set_preload() != 0 || setenv(TAS_SOCKET_ENV, path, 1) != 0)
+		return EXIT_SELF;
+	execvp(argv[first], argv + first);
+	err = errno;
+	fprintf(stderr, "tas-run: %s: %s\n", argv[first], strerror(err));
+	return err == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+}
