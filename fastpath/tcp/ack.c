@@ -86,6 +86,7 @@ static void measure(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env 
 		return;
 	c->delivered += d->bytes;
 	c->delivered_us = env->now_us;
+	c->fack = max_u64(c->fack, d->fack);
 	if (rtt == 0 && d->cum != 0)
 		rtt = rtt_from_ts(f, c, env, s);
 	if (rtt != 0)
@@ -139,7 +140,7 @@ static uint32_t news(struct fp_flow *f, const struct tcp_delivery *d)
 	return v;
 }
 
-/* Something is outstanding. */
+/* Something is outstanding, or was probed and may be reported twice. */
 static uint32_t ack_outstanding(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env,
 	const struct seg *s, uint32_t advance, int dup)
 {
@@ -186,7 +187,7 @@ uint32_t tcp_ack_in(
 	struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, const struct seg *s, int *ok)
 {
 	uint32_t off = s->ack - tx_seq(f, f->tx_una), wnd = f->snd_wnd, v = 0;
-	int outstanding = f->tx_una < f->tx_nxt, dup;
+	int outstanding = f->tx_una < f->tx_nxt || c->tlp_end != TCP_POS_NONE, dup;
 
 	*ok = ack_acceptable(f, c, s);
 	if (!*ok || (int32_t)off < 0)

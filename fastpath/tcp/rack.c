@@ -20,14 +20,14 @@ static int sent_after(uint32_t t1, uint64_t end1, uint32_t t2, uint64_t end2)
 
 /* Section 6.2 steps 2 and 3. */
 void tcp_rack_delivered(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env,
-	const struct tcp_sent *n, uint32_t sent_us, uint64_t end)
+	const struct tcp_sent *n, uint32_t sent_us, uint64_t end, struct tcp_delivery *d)
 {
 	uint32_t rtt = env->now_us - sent_us;
 
-	if (end > c->fack)
-		c->fack = end;
-	else if (n->retx == 0 && end < c->fack)
+	/* Against what earlier ACKs delivered: the blocks of one ACK come in any order. */
+	if (n->retx == 0 && end < c->fack)
 		c->reordered = 1;
+	d->fack = max_u64(d->fack, end);
 	/* The ACK of a retransmission that is younger than any round trip is the original's. */
 	if (n->retx != 0 && rtt < c->min_rtt_us)
 		return;

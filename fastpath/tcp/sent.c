@@ -283,7 +283,7 @@ static void deliver(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env 
 		d->send_us = sent_us - n->sent0_us;
 		c->first_tx_us = sent_us;
 	}
-	tcp_rack_delivered(f, c, env, n, sent_us, n->start + len);
+	tcp_rack_delivered(f, c, env, n, sent_us, n->start + len, d);
 }
 
 void tcp_sent_ack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, uint64_t ack,

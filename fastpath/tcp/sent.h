@@ -38,6 +38,7 @@ struct tcp_delivery {
 	uint64_t prior; /* delivered count at sending of the newest segment reported */
 	uint32_t prior_us, send_us;
 	uint32_t rtt_us;    /* of the newest segment never retransmitted, 0 = none */
+	uint64_t fack;	    /* highest position delivered */
 	uint8_t any;	    /* a rate sample exists */
 	uint8_t orig;	    /* data sent before `recover` and never retransmitted was delivered */
 	uint8_t dsack;	    /* the peer reports a duplicate */
@@ -86,6 +87,6 @@ void tcp_sent_clear(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env);
 
 /* rack.c: node n was delivered up to position `end`; it left no earlier than sent_us. */
 void tcp_rack_delivered(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env,
-	const struct tcp_sent *n, uint32_t sent_us, uint64_t end);
+	const struct tcp_sent *n, uint32_t sent_us, uint64_t end, struct tcp_delivery *d);
 
 #endif
