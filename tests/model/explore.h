@@ -19,6 +19,7 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <unordered_set>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct Process {
 	const char *name;
 	std::function<void()> run;
 	bool mortal;
+	std::function<void()> on_death = [] {}; /* what the others can see of it, in memory */
 };
 
 struct ProcState {
@@ -91,13 +93,19 @@ template <class T, class F> T rmw(T *p, F &&f)
 	});
 }
 
-template <class T> bool cas(T *p, T *expected, T v)
+template <class T> bool cas(T *p, T *expected, std::common_type_t<T> v)
 {
 	T old = rmw(p, [&](T o) { return o == *expected ? v : o; });
 	bool ok = old == *expected;
 
 	*expected = old;
 	return ok;
+}
+
+/* A step that looks at or changes several words at once. */
+template <class F> uint64_t atomically(F &&perform)
+{
+	return step([&] { return (uint64_t)perform(); });
 }
 
 /* Waits until `ready()`, then performs `act` in the same step. */
@@ -231,6 +239,9 @@ class Explorer
 		World next = w;
 
 		next.procs[i].dead = true;
+		memory.swap(next.words);
+		procs_[i].on_death();
+		memory.swap(next.words);
 		path_.push_back(std::string(procs_[i].name) + " dies");
 		visit(next);
 		path_.pop_back();
