@@ -82,7 +82,7 @@ struct lt_desc {
 	struct tas_sock *s; /* LT_CONN */
 	uint32_t slot,
 		gen;	 /* LT_CONN; a listener's slot only carries its news, LT_NONE = none yet */
-	uint64_t rx_pos; /* consumed (under the slot's rx_lock); rx_tail may stay a byte behind */
+	uint64_t rx_pos; /* consumed (under the slot's rx_lock) */
 	uint32_t core;	 /* whose bell to ring until the flow is bound */
 	uint32_t items;	 /* L: first epoll item, index + 1 */
 	uint64_t evq_mask; /* queues that may still carry this description's news */
@@ -248,6 +248,9 @@ ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d);
 size_t lt_tx_place(struct lt_txop *t, size_t max, struct iovec *v, int *nv);
 void lt_tx_commit(struct lt_txop *t, size_t n);
 void lt_tx_end(struct lt_txop *t);
+/* Sets `want` bits after which tx_head must not move: no send is between lt_tx_begin and lt_tx_end.
+ */
+void lt_tx_finish(struct lt_desc *d, uint32_t want);
 /* The errno of a send that failed with `err`, after SIGPIPE where it is due. */
 int lt_tx_fail(int err, int flags);
 

@@ -2,9 +2,9 @@
  * recv.c - taking bytes out of a connection's receive chunks.
  *
  * The chunk of position p is rx_first_chunk where the list starts anew (p == rx_first_pos), the one
- * in rxnext[] of the last at a chunk boundary, else the last. The core may give a chunk to another
- * flow once rx_tail has passed it, so at a boundary rx_tail stays one byte behind until the next
- * chunk is known. Owner: the thread that holds the slot's rx_lock. recv(2), tcp(7).
+ * in rxnext[] of the last at a chunk boundary, else the last. The core keeps the chunk before
+ * rx_tail as long as more follows, so that its link can still be read (fastpath/chunks.c). Owner:
+ * the thread that holds the slot's rx_lock. recv(2), tcp(7).
  */
 #include "lt.h"
 
@@ -51,11 +51,9 @@ static size_t copy(struct rx *x, struct lt_iov *it, size_t n)
 /* Tells the core what was consumed; rings when chunks came free or the window may open. */
 static void publish(struct rx *x, uint64_t before)
 {
-	bool held = (x->pos & TAS_CHUNK_MASK) == 0;
-
 	x->s->rx_chunk = x->chunk;
 	tas_store(&x->d->rx_pos, x->pos);
-	tas_store_rel(&x->s->rx_tail, held ? x->pos - 1 : x->pos);
+	tas_store_rel(&x->s->rx_tail, x->pos);
 	if (before >> TAS_CHUNK_SHIFT != x->pos >> TAS_CHUNK_SHIFT)
 		lt_ring(x->d);
 }

@@ -124,6 +124,18 @@ void lt_tx_end(struct lt_txop *t)
 	lt_unlock(&t->s->tx_lock);
 }
 
+/* -EDEADLK: a handler above its own send(), which then finds in lt_tx_commit that it must not
+ * publish. */
+void lt_tx_finish(struct lt_desc *d, uint32_t want)
+{
+	int r = lt_lock(&d->s->tx_lock);
+
+	tas_fetch_or(&d->s->want, want);
+	if (r == 0)
+		lt_unlock(&d->s->tx_lock);
+	lt_ring(d);
+}
+
 static uint32_t fresh_chunk(struct lt_txop *t)
 {
 	uint32_t chunk = lt_chunk_get(t->d->ctx);
@@ -186,7 +198,7 @@ void lt_tx_commit(struct lt_txop *t, size_t n)
 	struct tas_sock *s = t->s;
 	uint32_t i;
 
-	if (n == 0) {
+	if (n == 0 || (tas_load(&s->want) & (TAS_SOCK_SHUT_WR | TAS_SOCK_CLOSED))) {
 		for (i = 0; i < t->nfresh; i++)
 			lt_chunk_put(t->d->ctx, t->fresh[i]);
 		t->nfresh = 0;

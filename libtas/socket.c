@@ -218,8 +218,6 @@ int lt_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t l
 
 int lt_shutdown(struct lt_desc *d, int fd, int how)
 {
-	uint32_t flags = 0, want = 0;
-
 	d = lt_fd_check(fd);
 	if (d == NULL || d->kind == LT_UNDECIDED || d->kind == LT_EPOLL)
 		return lt_real.shutdown(fd, how);
@@ -233,15 +231,13 @@ int lt_shutdown(struct lt_desc *d, int fd, int how)
 			      : (tas_load_acq(&d->s->state) & TAS_SOCK_ERROR) != 0)
 		return (int)lt_ret(-ENOTCONN);
 	if (how != SHUT_WR) {
-		flags |= LT_D_SHUT_RD;
-		want |= TAS_SOCK_SHUT_RD;
+		tas_fetch_or(&d->flags, LT_D_SHUT_RD);
+		lt_conn_want(d, TAS_SOCK_SHUT_RD, 0);
 	}
 	if (how != SHUT_RD) {
-		flags |= LT_D_SHUT_WR;
-		want |= TAS_SOCK_SHUT_WR;
+		tas_fetch_or(&d->flags, LT_D_SHUT_WR);
+		lt_tx_finish(d, TAS_SOCK_SHUT_WR);
 	}
-	tas_fetch_or(&d->flags, flags);
-	lt_conn_want(d, want, 0);
 	lt_conn_wake(d);
 	lt_news(d);
 	return 0;
@@ -292,10 +288,7 @@ void lt_conn_close(struct lt_desc *d)
 	bool abort = d->opts.linger_s == 0 || lt_conn_unread(d) != 0;
 	bool connecting = !lt_conn_bound(d) && (lt_flags(d) & LT_D_CONNECTING);
 
-	tas_store_rel(&d->s->rx_tail, tas_load(&d->rx_pos));
-	tas_fetch_or(&d->s->want,
-		abort ? TAS_SOCK_ABORT | TAS_SOCK_CLOSED : TAS_SOCK_CLOSED | TAS_SOCK_SHUT_WR);
-	lt_ring(d);
+	lt_tx_finish(d, TAS_SOCK_CLOSED | (abort ? TAS_SOCK_ABORT : TAS_SOCK_SHUT_WR));
 	if (connecting)
 		cancel_connect(d);
 	else if (!abort && d->opts.linger_s > 0)

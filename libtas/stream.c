@@ -48,14 +48,13 @@ uint64_t lt_conn_unsent(const struct lt_desc *d)
 bool lt_tx_writable(const struct lt_desc *d, uint64_t *room)
 {
 	uint64_t head = tas_load(&d->s->tx_head), limit, queued = lt_conn_unsent(d), free;
-	uint32_t sndbuf = d->opts.wire.sndbuf;
 
 	if (lt_conn_bound(d))
 		limit = tas_load(&d->s->tx_limit);
 	else if (lt_flags(d) & LT_D_CONNECTING)
 		limit = 0;
 	else
-		limit = sndbuf != 0 && sndbuf < LT_EARLY_TX ? sndbuf : LT_EARLY_TX;
+		limit = LT_EARLY_TX;
 	free = limit > head ? limit - head : 0;
 	*room = free;
 	return free != 0 && free >= queued / 2;
