@@ -163,7 +163,8 @@ static int one(struct sp *sp, struct sp_app *app)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	if (n <= 0) {
+	if (n <= 0) { /* an empty message is no message, but may carry descriptors */
+		close_fds(rq.fds, rq.nfds);
 		sp_app_leave(sp, app, "closed its connection");
 		return 0;
 	}

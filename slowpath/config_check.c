@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include "cc/cc.h"
 #include "log.h"
 #include "tas/tuple.h"
 
@@ -243,6 +244,8 @@ int sp_config_check(
 	if (rc == 0 && sp_log_parse_level(conf->log_level, &level) != 0)
 		rc = fail(&k, "log_level", "\"%s\" is not error, warn, info or debug",
 			conf->log_level);
+	if (rc == 0 && cc_find(conf->cc) == NULL)
+		rc = fail(&k, "cc", "\"%s\" is not a congestion control of tas", conf->cc);
 	if (rc == 0 && conf->mtu != 0 && conf->mtu < 576)
 		rc = fail(&k, "mtu", "less than 576 bytes, what every host accepts");
 	return rc;

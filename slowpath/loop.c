@@ -134,27 +134,31 @@ void sp_round(struct sp *sp)
 	sp_flow_flush(sp);
 }
 
-int sp_loop_run(struct sp *sp)
+int sp_loop_step(struct sp *sp, int timeout_ms)
 {
 	struct epoll_event events[BATCH_EPOLL];
+	int n = epoll_wait(sp->epfd, events, BATCH_EPOLL, timeout_ms);
+
+	fp_wake_done(sp->fp);
+	sp->now_ns = fp_now_ns();
+	if (n < 0 && errno != EINTR)
+		return -errno;
+	if (n > 0)
+		dispatch(sp, events, n);
+	return n > 0 ? n : 0;
+}
+
+int sp_loop_run(struct sp *sp)
+{
 	int err = sp_loop_add(sp, &sp->fp_src, fp_event_fd(sp->fp), EPOLLIN, drain_event_fd, NULL);
 
-	while (err == 0 && !sp->stop) {
-		int timeout, n;
-
+	while (err >= 0 && !sp->stop) {
 		sp->now_ns = fp_now_ns();
 		sp_round(sp);
-		timeout = fp_prepare_sleep(sp->fp) ? 0 : wait_ms(sp);
-		n = epoll_wait(sp->epfd, events, BATCH_EPOLL, timeout);
-		fp_wake_done(sp->fp);
-		sp->now_ns = fp_now_ns();
-		if (n < 0 && errno != EINTR)
-			err = -errno;
-		else if (n > 0)
-			dispatch(sp, events, n);
+		err = sp_loop_step(sp, fp_prepare_sleep(sp->fp) ? 0 : wait_ms(sp));
 	}
 	sp_loop_del(sp, &sp->fp_src);
-	return err;
+	return err < 0 ? err : 0;
 }
 
 void sp_loop_stop(struct sp *sp)

@@ -31,6 +31,8 @@ void sp_loop_del(struct sp *sp, struct sp_source *src);
 
 int sp_loop_init(struct sp *sp);
 void sp_loop_free(struct sp *sp);
+/* Waits at most timeout_ms (-1 = for ever) and dispatches what is ready. How many, or -errno. */
+int sp_loop_step(struct sp *sp, int timeout_ms);
 /* Runs until sp_loop_stop. 0 or -errno. */
 int sp_loop_run(struct sp *sp);
 void sp_loop_stop(struct sp *sp);

@@ -1,0 +1,952 @@
+/*
+ * Registration over a real socket: life of a program, descriptors, fork, limits, and malformed
+ * messages of all kinds.
+ */
+#include <cerrno>
+#include <cstdlib>
+#include <fcntl.h>
+#include <random>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "sp_peer.h"
+
+namespace
+{
+
+struct Reply {
+	struct tas_msg m = {};
+	std::vector<int> fds;
+	bool got = false;
+
+	~Reply()
+	{
+		for (int fd : fds)
+			close(fd);
+	}
+	Reply() = default;
+	Reply(Reply &&o) : m(o.m), fds(std::move(o.fds)), got(o.got)
+	{
+		o.fds.clear();
+	}
+};
+
+class App : public SlowPath
+{
+      protected:
+	std::string dir, path, socket_option;
+	std::vector<std::string> kept;
+
+	void SetUp() override
+	{
+		char name[] = "/tmp/tas-app-XXXXXX";
+
+		ASSERT_NE(mkdtemp(name), nullptr);
+		dir = name;
+		path = dir + "/tas.sock";
+		socket_option = "--socket=" + path;
+		options = {socket_option.c_str()};
+		begin();
+	}
+	void begin()
+	{
+		start();
+		ASSERT_EQ(sp_apps_init(sp), 0);
+		fake_forget();
+	}
+	void again(std::vector<const char *> more)
+	{
+		sp_apps_close(sp);
+		fake_stop(sp);
+		sp = nullptr;
+		more.insert(more.begin(), socket_option.c_str());
+		options = more;
+		begin();
+	}
+	void TearDown() override
+	{
+		if (sp != nullptr)
+			sp_apps_close(sp);
+		SlowPath::TearDown();
+		unlink(path.c_str());
+		rmdir(dir.c_str());
+	}
+	void steps()
+	{
+		for (int i = 0; i < 100 && sp_loop_step(sp, 0) > 0; i++)
+			sp_round(sp);
+	}
+	int dial()
+	{
+		struct sockaddr_un sa = {};
+		int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+		sa.sun_family = AF_UNIX;
+		strcpy(sa.sun_path, path.c_str());
+		if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
+			close(fd);
+			return -1;
+		}
+		steps();
+		return fd;
+	}
+	static struct tas_msg message(uint16_t type)
+	{
+		struct tas_msg m = {};
+
+		m.magic = TAS_CMD_MAGIC;
+		m.type = type;
+		m.abi_major = TAS_ABI_MAJOR;
+		m.seq = 77;
+		return m;
+	}
+	static bool put(int fd, const void *data, size_t len, const std::vector<int> &fds = {})
+	{
+		union {
+			char buf[CMSG_SPACE(16 * sizeof(int))];
+			struct cmsghdr align;
+		} control = {};
+		struct iovec iov = {const_cast<void *>(data), len};
+		struct msghdr mh = {};
+
+		mh.msg_iov = &iov;
+		mh.msg_iovlen = 1;
+		if (!fds.empty()) {
+			mh.msg_control = control.buf;
+			mh.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
+			control.align.cmsg_level = SOL_SOCKET;
+			control.align.cmsg_type = SCM_RIGHTS;
+			control.align.cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+			memcpy(CMSG_DATA(&control.align), fds.data(), fds.size() * sizeof(int));
+		}
+		return sendmsg(fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
+	}
+	static Reply get(int fd)
+	{
+		union {
+			char buf[CMSG_SPACE(80 * sizeof(int))];
+			struct cmsghdr align;
+		} control;
+		Reply r;
+		struct iovec iov = {&r.m, sizeof(r.m)};
+		struct msghdr mh = {};
+		ssize_t n;
+
+		mh.msg_iov = &iov;
+		mh.msg_iovlen = 1;
+		mh.msg_control = control.buf;
+		mh.msg_controllen = sizeof(control.buf);
+		n = recvmsg(fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		r.got = n == (ssize_t)sizeof(r.m);
+		for (struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&mh) : nullptr; c != nullptr;
+			c = CMSG_NXTHDR(&mh, c)) {
+			size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+			for (size_t i = 0; i < count; i++) {
+				int f;
+				memcpy(&f, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+				r.fds.push_back(f);
+			}
+		}
+		return r;
+	}
+	Reply ask(int fd, const struct tas_msg &m, const std::vector<int> &fds = {})
+	{
+		EXPECT_TRUE(put(fd, &m, sizeof(m), fds));
+		steps();
+		return get(fd);
+	}
+	Reply ask(int fd, uint16_t type)
+	{
+		return ask(fd, message(type));
+	}
+	/* 1 when the daemon has hung up. */
+	static bool hung_up(int fd)
+	{
+		char c;
+
+		return recv(fd, &c, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
+	}
+	/* A program up to REGION; its socket. */
+	int join(uint32_t *id = nullptr)
+	{
+		int fd = dial();
+		Reply r = ask(fd, TAS_CMD_HELLO);
+
+		EXPECT_EQ(r.m.status, 0);
+		if (id != nullptr)
+			*id = r.m.id;
+		EXPECT_EQ(ask(fd, TAS_CMD_REGION).m.status, 0);
+		return fd;
+	}
+	/* A kernel TCP socket bound with IP_FREEBIND; port 0 = not bound. */
+	static int handle(uint32_t v4, uint16_t port, bool reuseport = false)
+	{
+		struct sockaddr_in sa = {};
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+		sa.sin_family = AF_INET;
+		sa.sin_addr.s_addr = v4;
+		sa.sin_port = htons(port);
+		setsockopt(fd, IPPROTO_IP, 15 /* IP_FREEBIND */, &on, sizeof(on));
+		if (reuseport)
+			setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+		else
+			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		if (port != 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
+			close(fd);
+			return -1;
+		}
+		return fd;
+	}
+	static int open_fds()
+	{
+		int n = 0;
+
+		for (int fd = 0; fd < 1024; fd++)
+			n += fcntl(fd, F_GETFD) >= 0;
+		return n;
+	}
+};
+
+TEST_F(App, Hello_GivesId)
+{
+	int fd = dial();
+	Reply r = ask(fd, TAS_CMD_HELLO);
+	ASSERT_TRUE(r.got);
+	EXPECT_EQ(r.m.magic, TAS_CMD_MAGIC);
+	EXPECT_EQ(r.m.type, TAS_CMD_HELLO);
+	EXPECT_EQ(r.m.seq, 77u);
+	EXPECT_EQ(r.m.status, 0);
+	struct sp_app *app = sp_app_get(sp, r.m.id);
+	ASSERT_NE(app, nullptr);
+	EXPECT_EQ(app->pid, (uint32_t)getpid());
+	EXPECT_EQ(app->uid, getuid());
+	EXPECT_STRNE(app->comm, "");
+	EXPECT_EQ(sp->cnt.apps_joined, 1u);
+	EXPECT_EQ(ask(fd, TAS_CMD_HELLO).m.status, -EALREADY);
+	close(fd);
+	steps();
+	EXPECT_EQ(sp->apps.count, 0u);
+	EXPECT_EQ(sp->cnt.apps_left, 1u);
+}
+
+TEST_F(App, Hello_OtherAbi_Refused)
+{
+	struct tas_msg m = message(TAS_CMD_HELLO);
+	int fd = dial();
+	m.abi_major = TAS_ABI_MAJOR + 1;
+	EXPECT_EQ(ask(fd, m).m.status, -EPROTONOSUPPORT);
+	EXPECT_EQ(sp->cnt.refuse_abi, 1u);
+	close(fd);
+}
+
+TEST_F(App, BeforeHello_NothingElse)
+{
+	for (uint16_t type = TAS_CMD_REGION; type < TAS_CMD_COUNT; type++) {
+		int fd = dial();
+		EXPECT_LT(ask(fd, type).m.status, 0) << type;
+		close(fd);
+		steps();
+	}
+	EXPECT_EQ(sp->apps.count, 0u);
+}
+
+TEST_F(App, Silent_PutOutAfterAWhile)
+{
+	int fd = dial();
+	fake_advance(sp, 12 * FAKE_SECOND);
+	EXPECT_EQ(sp->apps.count, 0u);
+	EXPECT_TRUE(hung_up(fd));
+	close(fd);
+}
+
+TEST_F(App, Region_SealedAndDescribed)
+{
+	int fd = dial();
+	ask(fd, TAS_CMD_HELLO);
+	Reply r = ask(fd, TAS_CMD_REGION);
+	ASSERT_EQ(r.m.status, 0);
+	ASSERT_EQ(r.m.id, 2u);
+	ASSERT_EQ(r.fds.size(), 4u);
+	struct stat st;
+	ASSERT_EQ(fstat(r.fds[0], &st), 0);
+	EXPECT_EQ((uint64_t)st.st_size, r.m.len);
+	EXPECT_NE(ftruncate(r.fds[0], 0), 0);
+	EXPECT_NE(ftruncate(r.fds[1], 0), 0);
+	auto *reg = (struct tas_region *)mmap(
+		nullptr, r.m.len, PROT_READ | PROT_WRITE, MAP_SHARED, r.fds[0], 0);
+	ASSERT_NE(reg, MAP_FAILED);
+	EXPECT_EQ(reg->magic, TAS_REGION_MAGIC);
+	EXPECT_EQ(reg->nslots, 65536u);
+	EXPECT_EQ(reg->bytes, r.m.len);
+	EXPECT_EQ(reg->nsegs_max, 128u);
+	EXPECT_GE(reg->off_slots, sizeof(struct tas_region));
+	EXPECT_GE(reg->off_tobells, reg->off_slots + reg->nslots * sizeof(struct tas_sock));
+	EXPECT_GE(reg->off_evqs, reg->off_tobells + 2 * reg->bell_bytes);
+	EXPECT_GE(reg->off_rxnext, reg->off_evqs + reg->nevq * reg->bell_bytes);
+	EXPECT_LE(reg->off_offer + (uint64_t)reg->nsegs_max * TAS_SEG_CHUNKS / 8, reg->bytes);
+	munmap(reg, r.m.len);
+	EXPECT_EQ(mmap(nullptr, r.m.aux, PROT_READ | PROT_WRITE, MAP_SHARED, r.fds[1], 0),
+		MAP_FAILED);
+	auto *info = (struct tas_info *)mmap(nullptr, r.m.aux, PROT_READ, MAP_SHARED, r.fds[1], 0);
+	ASSERT_NE(info, MAP_FAILED);
+	EXPECT_EQ(info->magic, TAS_INFO_MAGIC);
+	EXPECT_NE(mprotect(info, r.m.aux, PROT_READ | PROT_WRITE), 0);
+	uint64_t beat = info->heartbeat;
+	fake_advance(sp, 3 * FAKE_SECOND);
+	EXPECT_GT(info->heartbeat, beat);
+	munmap(info, r.m.aux);
+	EXPECT_EQ(messages(SP_APP_ADD).size(), 2u);
+	EXPECT_EQ(ask(fd, TAS_CMD_REGION).m.status, -EALREADY);
+	close(fd);
+}
+
+TEST_F(App, Segments_UpToTheLimit)
+{
+	again({"--program_memory_max=24"});
+	int fd = join();
+	for (uint32_t i = 0; i < 3; i++) {
+		Reply r = ask(fd, TAS_CMD_SEGMENT);
+		EXPECT_EQ(r.m.status, 0);
+		EXPECT_EQ(r.m.id, i);
+		ASSERT_EQ(r.fds.size(), 1u);
+		struct stat st;
+		fstat(r.fds[0], &st);
+		EXPECT_EQ((uint64_t)st.st_size, TAS_SEG_BYTES);
+	}
+	EXPECT_EQ(ask(fd, TAS_CMD_SEGMENT).m.status, -ENOBUFS);
+	EXPECT_EQ(sp->cnt.refuse_limit, 1u);
+	close(fd);
+}
+
+TEST_F(App, Leaves_EverythingComesBack)
+{
+	int before = open_fds();
+	for (int i = 0; i < 50; i++) {
+		uint32_t id;
+		int fd = join(&id), ev = eventfd(0, EFD_CLOEXEC);
+		struct tas_msg m = message(TAS_CMD_EVQ);
+		for (int k = 0; k < 5; k++) {
+			m.id = (uint32_t)k % 3;
+			EXPECT_EQ(ask(fd, m, {ev}).m.status, 0);
+		}
+		ask(fd, TAS_CMD_SEGMENT);
+		int h = handle(fake_addr(2), 7000);
+		ASSERT_GE(h, 0);
+		EXPECT_EQ(ask(fd, message(TAS_CMD_LISTEN), {h}).m.status, 0);
+		close(h);
+		close(ev);
+		close(fd);
+		steps();
+		EXPECT_EQ(sp->listeners.count, 0u);
+		EXPECT_EQ(sp_app_get(sp, id)->state, SP_APP_DYING);
+		gone(id);
+		fake_advance(sp, 2 * FAKE_SECOND);
+		ASSERT_EQ(sp->apps.count, 0u);
+		fake_forget();
+	}
+	EXPECT_EQ(open_fds(), before);
+}
+
+TEST_F(App, ProcessDies_PidfdTells)
+{
+	int pipefd[2];
+	ASSERT_EQ(pipe(pipefd), 0);
+	int keep = -1;
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct sockaddr_un sa = {};
+		int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+		struct tas_msg m = message(TAS_CMD_HELLO);
+		sa.sun_family = AF_UNIX;
+		strcpy(sa.sun_path, path.c_str());
+		if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0)
+			_exit(1);
+		send(fd, &m, sizeof(m), 0);
+		if (fork() == 0) /* a child keeps the connection open */
+			pause();
+		if (write(pipefd[1], "x", 1) != 1)
+			_exit(2);
+		pause();
+		_exit(0);
+	}
+	char c;
+	ASSERT_EQ(read(pipefd[0], &c, 1), 1);
+	(void)keep;
+	steps();
+	ASSERT_EQ(sp->apps.count, 1u);
+	uint32_t cursor = 1;
+	EXPECT_EQ(sp_app_next(sp, &cursor)->pid, (uint32_t)pid);
+	/* the grandchild goes with the test's process group at the latest; find it before its
+	 * parent dies */
+	std::string children =
+		"/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children";
+	FILE *f = fopen(children.c_str(), "r");
+	int grandchild = 0;
+	if (f != nullptr) {
+		EXPECT_EQ(fscanf(f, "%d", &grandchild), 1);
+		fclose(f);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, nullptr, 0);
+	for (int i = 0; i < 200 && sp->apps.count != 0; i++) {
+		sp_loop_step(sp, 100);
+		sp_round(sp);
+	}
+	EXPECT_EQ(sp->apps.count, 0u);
+	if (grandchild > 0)
+		kill(grandchild, SIGKILL);
+	close(pipefd[0]);
+	close(pipefd[1]);
+}
+
+/* ---- policy ---- */
+
+TEST_F(App, Policy_UidNotListed_Refused)
+{
+	std::string other = "--allow_uids=" + std::to_string(getuid() + 1);
+	again({other.c_str()});
+	int fd = dial();
+	EXPECT_TRUE(fd < 0 || hung_up(fd));
+	EXPECT_EQ(sp->cnt.refuse_peer, 1u);
+	close(fd);
+	std::string own = other + "," + std::to_string(getuid());
+	again({own.c_str()});
+	fd = dial();
+	EXPECT_FALSE(hung_up(fd));
+	close(fd);
+	std::string group = "--allow_gids=" + std::to_string(getgid());
+	again({other.c_str(), group.c_str()});
+	fd = dial();
+	EXPECT_FALSE(hung_up(fd));
+	close(fd);
+}
+
+TEST_F(App, Policy_TooMany_Refused)
+{
+	again({"--max_programs=3"});
+	std::vector<int> fds;
+	for (int i = 0; i < 4; i++)
+		fds.push_back(dial());
+	EXPECT_TRUE(hung_up(fds[3]));
+	EXPECT_FALSE(hung_up(fds[2]));
+	for (int fd : fds)
+		close(fd);
+}
+
+TEST_F(App, Policy_Draining_Refused)
+{
+	sp_drain(sp);
+	int fd = dial();
+	EXPECT_TRUE(hung_up(fd));
+	close(fd);
+}
+
+TEST_F(App, Socket_SecondDaemon_Refused_StaleReplaced)
+{
+	EXPECT_EQ(sp_apps_check(sp), -EADDRINUSE);
+	struct stat st;
+	ASSERT_EQ(stat(path.c_str(), &st), 0);
+	EXPECT_EQ(st.st_mode & 0777, 0660u);
+	sp_loop_del(sp, &sp->apps.listen_src);
+	close(sp->apps.listen_fd); /* as a killed daemon leaves it */
+	EXPECT_EQ(sp_apps_init(sp), 0);
+	close(dial());
+	sp_apps_close(sp);
+	FILE *f = fopen(path.c_str(), "w");
+	fclose(f);
+	EXPECT_EQ(sp_apps_check(sp), -EEXIST);
+}
+
+/* ---- listening ---- */
+
+TEST_F(App, Bind_SaysWhose)
+{
+	int fd = join();
+	const struct {
+		uint32_t v4;
+		int status;
+	} cases[] = {{fake_addr(2), 0}, {0, 1}, {fake_addr(9), -EADDRNOTAVAIL},
+		{htonl(INADDR_LOOPBACK), -EADDRNOTAVAIL}};
+	for (auto &k : cases) {
+		int h = handle(k.v4, 7001);
+		ASSERT_GE(h, 0);
+		Reply r = ask(fd, message(TAS_CMD_BIND), {h});
+		EXPECT_EQ(r.m.status, k.status);
+		EXPECT_EQ(ntohs(r.m.lport), k.status >= 0 ? 7001 : ntohs(r.m.lport));
+		close(h);
+	}
+	close(fd);
+}
+
+TEST_F(App, Bind_V6)
+{
+	int fd = join(), off = 0, on = 1;
+	for (int v6only : {0, 1}) {
+		struct sockaddr_in6 sa = {};
+		int h = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (h < 0)
+			GTEST_SKIP() << "no IPv6 in this kernel";
+		setsockopt(h, IPPROTO_IPV6, 26, v6only ? &on : &off, sizeof(on));
+		sa.sin6_family = AF_INET6;
+		sa.sin6_port = htons(7002);
+		ASSERT_EQ(bind(h, (struct sockaddr *)&sa, sizeof(sa)), 0);
+		EXPECT_EQ(
+			ask(fd, message(TAS_CMD_BIND), {h}).m.status, v6only ? -EADDRNOTAVAIL : 1);
+		close(h);
+	}
+	close(fd);
+}
+
+TEST_F(App, Handle_NotATcpSocket_Refused)
+{
+	int fd = join();
+	int pair[2];
+	ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	int udp = socket(AF_INET, SOCK_DGRAM, 0), file = open("/dev/null", O_RDONLY);
+	for (int bad : {pair[0], udp, file})
+		EXPECT_EQ(ask(fd, message(TAS_CMD_LISTEN), {bad}).m.status, -ENOTSOCK);
+	EXPECT_EQ(ask(fd, message(TAS_CMD_LISTEN)).m.status, -EPROTO); /* none at all */
+	EXPECT_EQ(sp->cnt.refuse_handle, 3u);
+	for (int f : {pair[0], pair[1], udp, file, fd})
+		close(f);
+}
+
+TEST_F(App, Listen_SegmentIsTheListeners)
+{
+	int fd = join();
+	int h = handle(fake_addr(2), 7003);
+	struct tas_msg m = message(TAS_CMD_LISTEN);
+	m.aux = 100;
+	Reply r = ask(fd, m, {h});
+	ASSERT_EQ(r.m.status, 0);
+	ASSERT_EQ(r.fds.size(), 1u);
+	auto *seg = (struct tas_listen *)mmap(
+		nullptr, r.m.len, PROT_READ | PROT_WRITE, MAP_SHARED, r.fds[0], 0);
+	ASSERT_NE(seg, MAP_FAILED);
+	EXPECT_EQ(seg->magic, TAS_LISTEN_MAGIC);
+	EXPECT_EQ(seg->backlog, 128u);
+	EXPECT_EQ(seg->listener, r.m.id);
+	EXPECT_EQ(ntohs(seg->lport), 7003);
+	EXPECT_EQ(sp_listener_get(sp, r.m.id)->backlog, 100u);
+	/* again: the same listener, another backlog */
+	m.aux = 5;
+	Reply r2 = ask(fd, m, {h});
+	EXPECT_EQ(r2.m.id, r.m.id);
+	EXPECT_EQ(sp_listener_get(sp, r.m.id)->backlog, 5u);
+	m.aux = ~0ull;
+	ask(fd, m, {h});
+	EXPECT_EQ(sp_listener_get(sp, r.m.id)->backlog, 127u);
+	/* gone: the segment says so */
+	struct tas_msg u = message(TAS_CMD_UNLISTEN);
+	u.id = r.m.id;
+	EXPECT_EQ(ask(fd, u).m.status, 0);
+	EXPECT_EQ(seg->state, TAS_SOCK_ERROR);
+	EXPECT_EQ(ask(fd, u).m.status, -ENOENT);
+	munmap(seg, r.m.len);
+	close(h);
+	close(fd);
+}
+
+TEST_F(App, Listen_NotBoundOrNotOurs_Refused)
+{
+	int fd = join();
+	int unbound = handle(0, 0), other = handle(fake_addr(9), 7004);
+	EXPECT_EQ(ask(fd, message(TAS_CMD_LISTEN), {unbound}).m.status, -EINVAL);
+	EXPECT_EQ(ask(fd, message(TAS_CMD_LISTEN), {other}).m.status, -EADDRNOTAVAIL);
+	close(unbound);
+	close(other);
+	close(fd);
+}
+
+TEST_F(App, Listen_Limit)
+{
+	again({"--program_listeners=2"});
+	int fd = join();
+	std::vector<int> hs;
+	for (uint16_t i = 0; i < 3; i++) {
+		hs.push_back(handle(fake_addr(2), (uint16_t)(7010 + i)));
+		EXPECT_EQ(ask(fd, message(TAS_CMD_LISTEN), {hs.back()}).m.status,
+			i < 2 ? 0 : -ENOBUFS);
+	}
+	for (int h : hs)
+		close(h);
+	close(fd);
+}
+
+TEST_F(App, Join_ByDescriptor_SameListener)
+{
+	int a = join(), b = join();
+	int h = handle(fake_addr(2), 7005), stranger = handle(fake_addr(2), 7006);
+	Reply l = ask(a, message(TAS_CMD_LISTEN), {h});
+	Reply j = ask(b, message(TAS_CMD_JOIN), {h});
+	EXPECT_EQ(j.m.status, 0);
+	EXPECT_EQ(j.m.id, l.m.id);
+	EXPECT_EQ(sp_listener_get(sp, l.m.id)->nholders, 2u);
+	EXPECT_EQ(ask(b, message(TAS_CMD_JOIN), {stranger}).m.status, -ENOENT);
+	close(a);
+	steps();
+	EXPECT_EQ(sp_listener_get(sp, l.m.id)->nholders, 1u);
+	close(b);
+	steps();
+	EXPECT_EQ(sp->listeners.count, 0u);
+	close(h);
+	close(stranger);
+}
+
+TEST_F(App, Unlisten_NotAHolder_Refused)
+{
+	int a = join(), b = join(), h = handle(fake_addr(2), 7007);
+	Reply l = ask(a, message(TAS_CMD_LISTEN), {h});
+	for (uint16_t type : {TAS_CMD_UNLISTEN, TAS_CMD_REWAKE}) {
+		struct tas_msg m = message(type);
+		m.id = l.m.id;
+		EXPECT_EQ(ask(b, m).m.status, -ENOENT);
+		m.id = 0xffffffff;
+		EXPECT_EQ(ask(b, m).m.status, -ENOENT);
+	}
+	EXPECT_EQ(sp->listeners.count, 1u);
+	close(a);
+	close(b);
+	close(h);
+}
+
+/* ---- fork ---- */
+
+TEST_F(App, Fork_ChildHoldsTheListeners_ParentMayGo)
+{
+	uint32_t parent_id;
+	int a = join(&parent_id), h = handle(fake_addr(2), 7008);
+	Reply l = ask(a, message(TAS_CMD_LISTEN), {h});
+	Reply f = ask(a, TAS_CMD_FORK);
+	ASSERT_EQ(f.m.status, 0);
+	EXPECT_TRUE(f.m.token[0] != 0 && f.m.token[1] != 0);
+	close(a);
+	steps();
+	gone(parent_id);
+	EXPECT_EQ(sp->listeners.count, 1u);
+	int b = dial();
+	struct tas_msg m = message(TAS_CMD_HELLO);
+	m.token[0] = f.m.token[0] ^ 1;
+	m.token[1] = f.m.token[1];
+	EXPECT_EQ(ask(b, m).m.status, -ENOENT);
+	m.token[0] = f.m.token[0];
+	Reply r = ask(b, m);
+	EXPECT_EQ(r.m.status, 0);
+	EXPECT_EQ(r.m.id, f.m.id);
+	EXPECT_TRUE(sp_listener_held_by(sp_listener_get(sp, l.m.id), r.m.id));
+	EXPECT_EQ(ask(b, TAS_CMD_REGION).m.status, 0);
+	int c = dial();
+	EXPECT_EQ(ask(c, m).m.status, -ENOENT); /* a token is good once */
+	close(b);
+	steps();
+	EXPECT_EQ(sp->listeners.count, 0u);
+	close(c);
+	close(h);
+}
+
+TEST_F(App, Fork_ChildNeverComes)
+{
+	uint32_t id;
+	int a = join(&id), h = handle(fake_addr(2), 7009);
+	ask(a, message(TAS_CMD_LISTEN), {h});
+	ask(a, TAS_CMD_FORK);
+	Reply f = ask(a, TAS_CMD_FORK);
+	EXPECT_EQ(sp->apps.count, 3u);
+	struct tas_msg m = message(TAS_CMD_UNFORK);
+	m.token[0] = f.m.token[0];
+	m.token[1] = f.m.token[1];
+	EXPECT_EQ(ask(a, m).m.status, 0);
+	EXPECT_EQ(ask(a, m).m.status, -ENOENT);
+	EXPECT_EQ(sp->apps.count, 2u);
+	fake_advance(sp, 20 * FAKE_SECOND);
+	EXPECT_EQ(sp->apps.count, 2u); /* its parent lives */
+	close(a);
+	steps();
+	gone(id);
+	EXPECT_EQ(sp->listeners.count, 1u);
+	fake_advance(sp, 12 * FAKE_SECOND);
+	EXPECT_EQ(sp->apps.count, 0u);
+	EXPECT_EQ(sp->listeners.count, 0u);
+	close(h);
+}
+
+TEST_F(App, Fork_WithoutEnd_Bounded)
+{
+	int a = join(), n = 0;
+	while (n < 1000 && ask(a, TAS_CMD_FORK).m.status == 0)
+		n++;
+	EXPECT_EQ(n, 64);
+	close(a);
+}
+
+/* ---- connecting ---- */
+
+TEST_F(App, Connect_ReplyNamesFlowAndGeneration_CancelFrees)
+{
+	uint32_t id;
+	int a = join(&id), h = handle(0, 0);
+	struct tas_msg m = message(TAS_CMD_CONNECT);
+	tas_addr_from_v4(m.raddr, fake_addr(1));
+	m.rport = htons(80);
+	m.slot = 12;
+	Reply r = ask(a, m, {h});
+	ASSERT_EQ(r.m.status, 0);
+	struct sp_conn *c = sp_conn_get(sp, r.m.id);
+	ASSERT_NE(c, nullptr);
+	EXPECT_EQ(c->gen, r.m.aux);
+	EXPECT_EQ(tas_addr_v4(r.m.laddr), fake_addr(2));
+	EXPECT_EQ(c->tuple.lport, r.m.lport);
+	EXPECT_EQ(ask(a, m, {h}).m.status, -EBUSY);
+
+	struct tas_msg k = message(TAS_CMD_CANCEL);
+	k.slot = 12;
+	k.aux = r.m.aux + 1;
+	EXPECT_EQ(ask(a, k).m.status, -EALREADY);
+	k.aux = r.m.aux;
+	EXPECT_EQ(ask(a, k).m.status, 0);
+	EXPECT_EQ(slot(sp_app_get(sp, id), 12)->state, TAS_SOCK_ERROR | TAS_SOCK_FREE);
+	EXPECT_EQ(slot(sp_app_get(sp, id), 12)->gen, (uint32_t)r.m.aux);
+	k.slot = 1u << 30;
+	EXPECT_EQ(ask(a, k).m.status, -EINVAL);
+	close(a);
+	close(h);
+}
+
+TEST_F(App, Connect_DestinationsNotForUs)
+{
+	int a = join(), h = handle(0, 0);
+	const struct {
+		uint32_t v4;
+		uint16_t port;
+		int status;
+	} cases[] = {{fake_addr(2), 80, -EADDRNOTAVAIL}, {htonl(0x08080808), 80, -EADDRNOTAVAIL},
+		{fake_addr(255), 80, -EADDRNOTAVAIL}, {htonl(0xe0000001), 80, -EADDRNOTAVAIL},
+		{htonl(INADDR_LOOPBACK), 80, -EADDRNOTAVAIL}, {fake_addr(1), 0, -EINVAL}};
+	for (auto &k : cases) {
+		struct tas_msg m = message(TAS_CMD_CONNECT);
+		tas_addr_from_v4(m.raddr, k.v4);
+		m.rport = htons(k.port);
+		EXPECT_EQ(ask(a, m, {h}).m.status, k.status) << ntohl(k.v4);
+	}
+	struct tas_msg m = message(TAS_CMD_CONNECT);
+	m.raddr[0] = 0x20; /* IPv6 */
+	m.rport = htons(80);
+	EXPECT_EQ(ask(a, m, {h}).m.status, -EINVAL);
+	close(a);
+	close(h);
+}
+
+TEST_F(App, Connect_BoundHandle_KeepsPort_DeathDropsHandshake)
+{
+	uint32_t id;
+	int a = join(&id), h = handle(fake_addr(2), 7020);
+	struct tas_msg m = message(TAS_CMD_CONNECT);
+	tas_addr_from_v4(m.raddr, fake_addr(1));
+	m.rport = htons(80);
+	Reply r = ask(a, m, {h});
+	ASSERT_EQ(r.m.status, 0);
+	EXPECT_EQ(ntohs(r.m.lport), 7020);
+	close(a);
+	steps();
+	EXPECT_EQ(sp_arena_used(&sp->conns.conns), 0u);
+	gone(id);
+	EXPECT_EQ(sp->apps.count, 0u);
+	close(h);
+}
+
+TEST_F(App, Setopt_ReachesHandshakeListenerAndFlow)
+{
+	uint32_t id;
+	int a = join(&id), h = handle(0, 0), lh = handle(fake_addr(2), 7021);
+	struct tas_msg m = message(TAS_CMD_CONNECT);
+	tas_addr_from_v4(m.raddr, fake_addr(1));
+	m.rport = htons(80);
+	m.slot = 2;
+	Reply r = ask(a, m, {h});
+	struct sp_conn *c = sp_conn_get(sp, r.m.id);
+	struct tas_msg o = message(TAS_CMD_SETOPT);
+	o.slot = 2;
+	o.opts.keepalive = 1;
+	EXPECT_EQ(ask(a, o).m.status, 0);
+	EXPECT_EQ(c->opts.keepalive, 1u);
+	EXPECT_EQ(c->opts.keepidle_s, 7200u); /* the daemon's default */
+	learn_peer();
+	receive(head(80, ntohs(c->tuple.lport), TCP_SYN | TCP_ACK, 9000, c->iss + 1));
+	ASSERT_EQ(c->state, SP_CONN_OPEN);
+	fp_app(sp->fp, id)->slot_flow[2] = c->id; /* as the core does */
+	o.opts.keepidle_s = 5;
+	EXPECT_EQ(ask(a, o).m.status, 0);
+	auto msgs = messages(SP_FLOW_OPTS);
+	ASSERT_EQ(msgs.size(), 1u);
+	EXPECT_EQ(msgs[0].u.opts.keepidle_s, 5u);
+	for (uint32_t bad : {40000u, ~0u}) {
+		o.opts.keepidle_s = bad;
+		EXPECT_EQ(ask(a, o).m.status, -EINVAL);
+	}
+	Reply l = ask(a, message(TAS_CMD_LISTEN), {lh});
+	struct tas_msg lo = message(TAS_CMD_SETOPT);
+	lo.flags = TAS_OPT_LISTENER;
+	lo.id = l.m.id;
+	lo.opts.maxseg = 1000;
+	EXPECT_EQ(ask(a, lo).m.status, 0);
+	EXPECT_EQ(sp_listener_get(sp, l.m.id)->opts.maxseg, 1000u);
+	o.opts.keepidle_s = 5;
+	o.slot = 60000;
+	EXPECT_EQ(ask(a, o).m.status, -ENOENT);
+	o.slot = ~0u;
+	EXPECT_EQ(ask(a, o).m.status, -ENOENT);
+	close(a);
+	close(h);
+	close(lh);
+}
+
+TEST_F(App, Evq_OnlyEventfdsOfOwnQueues)
+{
+	int a = join();
+	struct tas_msg m = message(TAS_CMD_EVQ);
+	int ev = eventfd(0, EFD_CLOEXEC), file = open("/dev/null", O_RDWR), p[2];
+	ASSERT_EQ(pipe(p), 0);
+	EXPECT_EQ(ask(a, m, {ev}).m.status, 0);
+	EXPECT_NE(fcntl(ev, F_GETFL) & O_NONBLOCK, 0);
+	EXPECT_EQ(ask(a, m, {file}).m.status, -EBADF);
+	EXPECT_EQ(ask(a, m, {p[1]}).m.status, -EBADF);
+	m.id = 16;
+	EXPECT_EQ(ask(a, m, {ev}).m.status, -EINVAL);
+	m.id = 0;
+	EXPECT_EQ(ask(a, m).m.status, 0); /* forgotten */
+	for (int fd : {ev, file, p[0], p[1], a})
+		close(fd);
+}
+
+/* ---- malformed ---- */
+
+TEST_F(App, Malformed_ThreeEndTheConnection)
+{
+	int fd = join();
+	struct tas_msg m = message(TAS_CMD_SEGMENT);
+	m.magic = 1;
+	EXPECT_EQ(ask(fd, m).m.status, -EPROTO);
+	ASSERT_TRUE(put(fd, "short", 5));
+	steps();
+	EXPECT_EQ(get(fd).m.status, -EPROTO);
+	EXPECT_FALSE(hung_up(fd));
+	char lng[400] = {};
+	ASSERT_TRUE(put(fd, lng, sizeof(lng)));
+	steps();
+	EXPECT_EQ(get(fd).m.status, -EPROTO);
+	EXPECT_TRUE(hung_up(fd));
+	EXPECT_EQ(sp->cnt.refuse_msg, 3u);
+	close(fd);
+}
+
+TEST_F(App, Malformed_TooManyDescriptors_NoneKept)
+{
+	int fd = join();
+	int before = open_fds();
+	std::vector<int> many(10, 0);
+	struct tas_msg m = message(TAS_CMD_SEGMENT);
+	EXPECT_LT(ask(fd, m, many).m.status, 0);
+	EXPECT_LT(ask(fd, m, {0, 0}).m.status, 0);
+	EXPECT_LT(ask(fd, message(TAS_CMD_LISTEN), {0, 0, 0}).m.status, 0);
+	EXPECT_EQ(open_fds(), before);
+	close(fd);
+}
+
+TEST_F(App, RepliesNotRead_PutOut)
+{
+	int fd = join();
+	struct tas_msg m = message(TAS_CMD_REWAKE);
+	for (int i = 0; i < 20000 && put(fd, &m, sizeof(m)); i++)
+		steps();
+	EXPECT_EQ(sp->cnt.apps_left, 1u);
+	close(fd);
+}
+
+TEST_F(App, Fuzz_EveryFieldOfEveryMessage)
+{
+	uint32_t seed = 20240607;
+	SCOPED_TRACE(seed);
+	std::mt19937 rnd(seed);
+	int before = open_fds();
+	std::vector<int> bag = {handle(fake_addr(2), 7030), handle(fake_addr(2), 7031, true),
+		handle(0, 7032), handle(0, 0), eventfd(0, EFD_CLOEXEC), open("/dev/null", O_RDWR)};
+	uint32_t interesting[] = {0, 1, 2, 5, 15, 16, 63, 64, 80, 4095, 4096, 65535, 65536,
+		0x7fffffff, 0x80000000, 0xffffffff};
+	auto pick = [&] { return interesting[rnd() % 16]; };
+	std::vector<int> socks;
+
+	for (int i = 0; i < 20000; i++) {
+		if (socks.size() < 4) {
+			int fd = dial();
+			if (fd >= 0 && rnd() % 8 != 0)
+				ask(fd, TAS_CMD_HELLO);
+			if (fd >= 0 && rnd() % 4 != 0)
+				ask(fd, TAS_CMD_REGION);
+			if (fd >= 0)
+				socks.push_back(fd);
+		}
+		struct tas_msg m = message((uint16_t)(rnd() % (TAS_CMD_COUNT + 1)));
+		auto *bytes = reinterpret_cast<uint8_t *>(&m);
+		m.id = rnd() % 3 == 0 ? pick() : rnd() % 8;
+		m.slot = rnd() % 3 == 0 ? pick() : rnd() % 8;
+		m.aux = rnd() % 3 == 0 ? pick() : rnd() % 100;
+		m.len = pick();
+		m.flags = rnd() % 4;
+		tas_addr_from_v4(m.raddr, fake_addr((uint8_t)(rnd() % 6)));
+		m.rport = htons((uint16_t)(rnd() % 5));
+		if (rnd() % 10 == 0)
+			m.opts.rcvbuf = pick();
+		if (rnd() % 10 == 0)
+			m.opts.cc = pick();
+		if (rnd() % 4 == 0)
+			bytes[rnd() % sizeof(m)] = (uint8_t)rnd();
+		std::vector<int> fds;
+		for (uint32_t k = rnd() % 8 < 5 ? 1 : rnd() % 7; k > 0; k--)
+			fds.push_back(bag[rnd() % bag.size()]);
+		size_t len = rnd() % 50 == 0 ? rnd() % sizeof(m) : sizeof(m);
+		int fd = socks[rnd() % socks.size()];
+		put(fd, bytes, len, fds);
+		steps();
+		while (get(fd).got)
+			;
+		if (hung_up(fd) || rnd() % 200 == 0) {
+			close(fd);
+			for (size_t k = 0; k < socks.size(); k++) {
+				if (socks[k] == fd) {
+					socks.erase(socks.begin() + (long)k);
+					break;
+				}
+			}
+			steps();
+		}
+		for (uint32_t k = 0; k < fake_nmsgs; k++) { /* the cores answer */
+			if (fake_msgs[k].m.type == SP_APP_DEL && fake_msgs[k].core == 0)
+				gone(fake_msgs[k].m.id);
+		}
+		fake_forget();
+		if (rnd() % 20 == 0)
+			fake_advance(sp, 500000000);
+	}
+	for (int fd : socks)
+		close(fd);
+	steps();
+	for (uint32_t k = 0; k < fake_nmsgs; k++) {
+		if (fake_msgs[k].m.type == SP_APP_DEL && fake_msgs[k].core == 0)
+			gone(fake_msgs[k].m.id);
+	}
+	fake_advance(sp, 80 * FAKE_SECOND);
+	EXPECT_EQ(sp->apps.count, 0u);
+	EXPECT_EQ(sp->listeners.count, 0u);
+	EXPECT_EQ(sp_arena_used(&sp->conns.conns), 0u);
+	EXPECT_GT(sp->cnt.refuse_msg, 100u);
+	for (int fd : bag)
+		close(fd);
+	EXPECT_EQ(open_fds(), before);
+}
+
+} // namespace
