@@ -214,7 +214,7 @@ void fp_rx_frames(struct fp_core *core, const struct nic_rxpkt *pkts, uint32_t c
 
 /* exception.c */
 void fp_exception(
-	struct fp_core *core, enum fp_exc_class class, const struct nic_rxpkt *pkt, uint32_t flow);
+	struct fp_core *core, enum fp_exc_class cls, const struct nic_rxpkt *pkt, uint32_t flow);
 
 /* flows.c: life of a flow */
 void fp_flow_install(struct fp_core *core, uint32_t id, const struct fp_flow_init *in);

@@ -4,9 +4,9 @@
  */
 #include "core.h"
 
-static uint64_t *drop_counter(struct fp_core *core, enum fp_exc_class class)
+static uint64_t *drop_counter(struct fp_core *core, enum fp_exc_class cls)
 {
-	switch (class) {
+	switch (cls) {
 	case FP_EXC_NEIGH:
 		return &core->cnt.drop_exc_neigh;
 	case FP_EXC_KNOWN:
@@ -17,12 +17,12 @@ static uint64_t *drop_counter(struct fp_core *core, enum fp_exc_class class)
 }
 
 void fp_exception(
-	struct fp_core *core, enum fp_exc_class class, const struct nic_rxpkt *pkt, uint32_t flow)
+	struct fp_core *core, enum fp_exc_class cls, const struct nic_rxpkt *pkt, uint32_t flow)
 {
-	struct fp_exc *e = spsc_put(&core->exc[class]);
+	struct fp_exc *e = spsc_put(&core->exc[cls]);
 
 	if (!e) {
-		(*drop_counter(core, class))++;
+		(*drop_counter(core, cls))++;
 		return;
 	}
 	e->len = pkt->len;

@@ -404,15 +404,15 @@ int fp_event_fd(struct fp *fp)
 
 int fp_prepare_sleep(struct fp *fp)
 {
-	uint32_t i, class;
+	uint32_t i, cls;
 
 	tas_store(&fp->sp_sleeping, 1);
 	tas_full_barrier(); /* pairs with E1 */
 	for (i = 0; i < fp->ncores; i++) {
 		if (spsc_pending(&fp->cores[i].events))
 			return 1;
-		for (class = 0; class < FP_EXC_CLASSES; class ++)
-			if (spsc_pending(&fp->cores[i].exc[class]))
+		for (cls = 0; cls < FP_EXC_CLASSES; cls++)
+			if (spsc_pending(&fp->cores[i].exc[cls]))
 				return 1;
 	}
 	return 0;
