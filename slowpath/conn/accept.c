@@ -194,6 +194,19 @@ static int claim_stands(const struct sp *sp, const struct sp_listener *l, uint64
 	       claimer != leaving && claimer != 0 && sp_listener_held_by(l, claimer);
 }
 
+/*
+ * Places behind the takers' hint have come alive again: let them look at one whole turn. A taker moves the hint by
+ * compare-and-swap; it must not find the value that it read before it looked.
+ */
+static void reset_hint(struct sp_listener *l)
+{
+	uint32_t head = l->tail - l->entries;
+
+	if (tas_load(&l->seg->head) == head)
+		head--;
+	tas_store_rel(&l->seg->head, head);
+}
+
 void sp_accept_requeue(struct sp *sp, struct sp_listener *l, uint32_t app)
 {
 	uint32_t i, moved = 0;
@@ -211,8 +224,7 @@ void sp_accept_requeue(struct sp *sp, struct sp_listener *l, uint32_t app)
 	}
 	if (moved == 0)
 		return;
-	/* Places behind the takers' hint have come alive again: let them look at one whole turn. */
-	tas_store_rel(&l->seg->head, l->tail - l->entries);
+	reset_hint(l);
 	while (moved-- > 0)
 		sp_accept_notify(sp, l, 1);
 }

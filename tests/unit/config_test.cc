@@ -12,6 +12,13 @@ extern "C" {
 #include "config_check.h"
 }
 
+/* libconfig's scanner forgets the string it was reading when the parser gives up. */
+extern "C" const char *__lsan_default_suppressions();
+extern "C" const char *__lsan_default_suppressions()
+{
+	return "leak:libconfig.so";
+}
+
 namespace
 {
 
