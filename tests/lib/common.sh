@@ -76,7 +76,8 @@ trap 'echo "$SELF: ${BASH_SOURCE[0]##*/}:$LINENO: status $?: $BASH_COMMAND" >&2'
 spawn() {
 	local name=$1
 	shift
-	"$@" >"$T/$name.log" 2>&1 </dev/null &
+	: >"$T/$name.log" # before the fork: nobody may read what an earlier program of this name said
+	"$@" >>"$T/$name.log" 2>&1 </dev/null &
 	PID=$!
 	SPAWNED+=("$PID")
 }
