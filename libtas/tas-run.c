@@ -15,12 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "tas/app_sp.h"
 #include "tas/region.h"
 
-#define LIB "libtas.so"
+#define LIB	 "libtas.so"
+#define ANSWER_S 5 /* longest wait for an answer */
 
 enum { EXIT_SELF = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
@@ -112,20 +114,45 @@ static int set_preload(void)
 	return r;
 }
 
-/* 0 when a service accepts connections there, else errno. */
+/*
+ * Would the service take this user? HELLO with a token that nobody has: "no such fork" (-ENOENT) is
+ * the answer of a service that would have taken a plain one; nothing is registered.
+ */
+static int ask(int s)
+{
+	struct tas_msg m = {.magic = TAS_CMD_MAGIC,
+		.type = TAS_CMD_HELLO,
+		.abi_major = TAS_ABI_MAJOR,
+		.token = {UINT64_MAX, UINT64_MAX}};
+	const struct timeval limit = {ANSWER_S, 0};
+	ssize_t n;
+
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (send(s, &m, sizeof(m), MSG_NOSIGNAL) < 0)
+		return errno == EPIPE || errno == ECONNRESET ? EACCES : errno;
+	n = recv(s, &m, sizeof(m), 0);
+	if (n < 0)
+		return errno == ECONNRESET ? EACCES : errno;
+	if (n == 0)
+		return EACCES; /* policy: it hung up */
+	if (n != (ssize_t)sizeof(m) || m.magic != TAS_CMD_MAGIC)
+		return EPROTO;
+	return m.status < 0 && m.status != -ENOENT ? -m.status : 0;
+}
+
+/* 0 when a service answers there, else errno. */
 static int probe(const char *path)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	int s, err = 0;
+	int s, err;
 
 	if (strlen(path) >= sizeof(sa.sun_path))
 		return ENAMETOOLONG;
-	strcpy(sa.sun_path, path);
+	memcpy(sa.sun_path, path, strlen(path) + 1);
 	s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (s < 0)
 		return errno;
-	if (connect(s, (struct sockaddr *)&sa, sizeof(sa)) != 0)
-		err = errno;
+	err = connect(s, (struct sockaddr *)&sa, sizeof(sa)) != 0 ? errno : ask(s);
 	close(s);
 	return err;
 }
