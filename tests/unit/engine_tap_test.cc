@@ -74,7 +74,7 @@ class TapWorld : public testing::Test
 	std::atomic<bool> stop{false};
 	std::atomic<uint32_t> installed{0}, closed{0};
 	uint8_t kernel_mac[6];
-	uint32_t next_flow = 1;
+	uint32_t next_flow = 1, *slot_flow = nullptr, *rx_next = nullptr;
 	static constexpr uint32_t kSlots = 256;
 
 	void open(uint32_t ncores)
@@ -118,22 +118,29 @@ class TapWorld : public testing::Test
 		prog->thread = std::thread([this] { echo(); });
 	}
 
-	void TearDown() override
+	/* Everybody comes to rest, so that counters may be read. */
+	void finish()
 	{
-		if (!fp) {
-			nic_close(port);
+		uint64_t one = 1;
+
+		if (!fp || stop)
 			return;
-		}
 		stop = true;
 		slow.join();
 		prog->stop = true;
-		uint64_t one = 1;
 		EXPECT_EQ(write(prog->app->evq_fd[0], &one, 8), 8);
 		prog->thread.join();
 		EXPECT_EQ(prog->fault, "");
 		EXPECT_FALSE(prog->app->bad);
 		fp_stop(fp);
+	}
+
+	void TearDown() override
+	{
+		finish();
 		fp_destroy(fp);
+		free(slot_flow);
+		free(rx_next);
 		nic_close(port);
 	}
 
@@ -171,8 +178,8 @@ class TapWorld : public testing::Test
 		for (auto &fd : a->evq_fd)
 			fd = -1;
 		a->evq_fd[0] = eventfd(0, EFD_NONBLOCK);
-		a->slot_flow = (uint32_t *)calloc(kSlots, 4);
-		a->rx_next = (uint32_t *)calloc(a->nsegs_max * TAS_SEG_CHUNKS, 4);
+		a->slot_flow = slot_flow = (uint32_t *)calloc(kSlots, 4);
+		a->rx_next = rx_next = (uint32_t *)calloc(a->nsegs_max * TAS_SEG_CHUNKS, 4);
 		for (uint32_t c = a->nsegs_max * TAS_SEG_CHUNKS; c-- > 4 * TAS_SEG_CHUNKS;)
 			prog->tx_pool.push_back(c);
 		prog->socks.resize(kSlots);
@@ -566,6 +573,7 @@ TEST_F(TapWorld, OneConnectionOfSmallRequests)
 	if (IsSkipped() || HasFatalFailure())
 		return;
 	rpcs(5000, 1);
+	finish();
 	EXPECT_GT(total(&tas_fp_counters::sleeps), 0u) << "an idle core sleeps";
 	EXPECT_GT(prog->slept.load(), 0u);
 }
@@ -581,6 +589,7 @@ TEST_F(TapWorld, ManyConnectionsOfSmallRequestsOnTwoCores)
 		t.emplace_back([this, i] { rpcs(600, i); });
 	for (auto &x : t)
 		x.join();
+	finish();
 	EXPECT_EQ(installed, 12u);
 	EXPECT_GT(fp_counters(fp, 0)->rx_packets, 0u);
 	EXPECT_GT(fp_counters(fp, 1)->rx_packets, 0u);
@@ -601,12 +610,13 @@ TEST_F(TapWorld, BulkBothWays)
 		t.emplace_back([this, i] { bulk(30000000, i); });
 	for (auto &x : t)
 		x.join();
+	for (int i = 0; i < 500 && closed < 3; i++)
+		usleep(10000);
+	finish();
+	EXPECT_EQ(closed, 3u);
 	EXPECT_LT(total(&tas_fp_counters::tx_packets), 200000u) << "large frames go out";
 	EXPECT_EQ(total(&tas_fp_counters::drop_tx_error), 0u);
 	EXPECT_EQ(total(&tas_fp_counters::drop_tcp_checksum), 0u);
-	for (int i = 0; i < 500 && closed < 3; i++)
-		usleep(10000);
-	EXPECT_EQ(closed, 3u);
 }
 
 TEST(Tap, NameInUseIsRefused)
