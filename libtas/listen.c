@@ -454,6 +454,35 @@ static bool all_left(struct lt_desc *d)
 	return tas_load(&d->users) == 0;
 }
 
+/* Does a connection that this process accepted still wait for its flow? */
+static bool takes_pending(const struct lt_ctx *c)
+{
+	uint32_t i, n = tas_load(&c->slots.fresh), v;
+	const struct lt_desc *d;
+
+	for (i = 0; i < n; i++) {
+		v = tas_load_acq(&c->slot_desc[i]);
+		d = v != 0 ? &lt_descs[v - 1] : NULL;
+		if (d != NULL && tas_load_acq(&d->kind) == LT_CONN && d->ctx == c &&
+			!(lt_flags(d) & LT_D_CONNECTING) && !lt_conn_bound(d))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What was claimed and not yet bound goes back to the queue when its claimer stops holding the
+ * listener, so a close right after an accept() lets the core do its part first.
+ */
+static void let_takes_finish(const struct lt_ctx *c)
+{
+	struct timespec ms = {0, 1000000};
+	int i;
+
+	for (i = 0; i < LEAVE_MS && takes_pending(c); i++)
+		lt_sys2(SYS_nanosleep, &ms, NULL);
+}
+
 void lt_listen_close(struct lt_desc *d)
 {
 	struct tas_msg m = {.type = TAS_CMD_UNLISTEN, .id = d->listener};
@@ -468,6 +497,7 @@ void lt_listen_close(struct lt_desc *d)
 		tas_store(&d->l->holders[d->holder].armed, TAS_ARM_NONE);
 		if (d->nexcl != 0 && lt_listen_ready(d))
 			rewake(d);
+		let_takes_finish(d->ctx);
 		lt_command(&m, -1, NULL, NULL);
 		if (d->slot != LT_NONE)
 			lt_slot_put(d->ctx, d->slot, 0);

@@ -126,8 +126,6 @@ static int connect_wait(struct lt_desc *d)
 	uint64_t until;
 	int r;
 
-	if (lt_flags(d) & LT_D_NONBLOCK)
-		return connect_result(d);
 	until = lt_until(d->opts.sndtimeo_ns);
 	do
 		r = lt_conn_wait(d, LT_WAIT_CONN, 0, until);
@@ -142,9 +140,7 @@ static int connect_again(struct lt_desc *d)
 
 	if (!(lt_flags(d) & LT_D_CONNECTING))
 		return -EISCONN;
-	if (!lt_conn_bound(d) && (lt_flags(d) & LT_D_NONBLOCK))
-		return -EALREADY;
-	r = connect_wait(d);
+	r = lt_flags(d) & LT_D_NONBLOCK ? connect_result(d) : connect_wait(d);
 	return r == -EINPROGRESS ? -EALREADY : r;
 }
 
@@ -211,7 +207,8 @@ int lt_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t l
 			lt_to_kernel(d, fd);
 		return lt_real.connect(fd, sa, len);
 	}
-	if (r == -EINPROGRESS && undecided)
+	/* Without blocking the first call never has the result, however fast it came. */
+	if (r == -EINPROGRESS && undecided && !(lt_flags(d) & LT_D_NONBLOCK))
 		r = connect_wait(d);
 	return (int)lt_ret(r);
 }
