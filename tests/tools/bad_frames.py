@@ -144,17 +144,21 @@ def established_cases(sock):
     lport, mine, theirs, stamp = learn(sock)
     far = 0x30000000
 
+    def stamps(value):
+        return b"\1\1\x08\x0a" + struct.pack("!II", value & 0xFFFFFFFF, 1)
+
     def seg(**fields):
-        return segment(sport=lport, **{"seq": mine, "ack": theirs, "flags": ACK, **fields})
+        return segment(sport=lport, **{"seq": mine, "ack": theirs, "flags": ACK, "options": stamps(stamp + 1), **fields})
 
     yield "RST far outside the window", seg(flags=RST, seq=mine + far), {"drop_bad_rst"}
     yield "RST in the window, not exact (RFC 5961)", seg(flags=RST, seq=mine + 1000), {"challenge_acks", "drop_bad_rst"}
     yield "SYN in the window (RFC 5961)", seg(flags=SYN, seq=mine + 10, ack=0), {"challenge_acks"}
     yield "data far outside the window", seg(seq=mine + far, payload=b"evil"), {"drop_out_of_window"}
-    yield "ACK of what was never sent", seg(ack=theirs + far, payload=b"evil"), {"drop_bad_ack", "challenge_acks", "drop_paws"}
+    yield "ACK of what was never sent", seg(ack=theirs + far, payload=b"evil"), {"drop_bad_ack", "challenge_acks"}
     yield "data without ACK", seg(flags=PSH, payload=b"evil"), {"drop_no_ack", "drop_tcp_flags"}
-    yield "data with an old timestamp", seg(options=b"\1\1\x08\x0a" + struct.pack("!II", stamp - 0x10000000 & 0xFFFFFFFF, 1), payload=b"evil"), {"drop_paws"}
-    if tasctl:  # Linux ignores malformed options and takes the data
+    yield "data with an old timestamp", seg(options=stamps(stamp - 0x10000000), payload=b"evil"), {"drop_paws"}
+    if tasctl:  # Linux takes these two
+        yield "data without a timestamp, as only a forger sends (RFC 7323)", seg(options=b"", payload=b"evil"), {"drop_paws"}
         yield "option of length 0", seg(options=b"\x08\0\0\0", payload=b"evil"), {"drop_tcp_header"}
 
 
