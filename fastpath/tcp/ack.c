@@ -50,17 +50,22 @@ static void sack_in(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, 
 	}
 }
 
-/* With only retransmitted data acknowledged, the echoed timestamp still tells (RFC 7323
- * section 4.1). */
+/*
+ * With only retransmitted data acknowledged, the echoed timestamp still tells (RFC 7323 section
+ * 4.1), if it is of the last copy. An older echo is either that of a late original or what a
+ * receiver repeats for a duplicate when its ACK was lost; samples of the second kind would make the
+ * timeout feed on itself.
+ */
 static uint32_t rtt_from_ts(const struct fp_flow *f, const struct tcp_cold *c,
-	const struct tcp_env *env, const struct seg *s)
+	const struct tcp_env *env, const struct seg *s, struct tcp_delivery *d)
 {
 	uint32_t ms;
 
 	if (!(f->flags & FP_F_TS) || !s->has_ts || s->ts_ecr == 0)
 		return 0;
 	ms = ts_now(c, env) - s->ts_ecr;
-	return ms < TCP_RTO_MAX_US / 1000 ? ms * 1000 : 0;
+	d->ambiguous = d->again && ms > (env->now_us - d->again_us) / 1000 + 1;
+	return ms < TCP_RTO_MAX_US / 1000 && !d->ambiguous ? ms * 1000 : 0;
 }
 
 /* draft-cheng-iccrg-delivery-rate-estimation section 3.3; samples are compared without dividing. */
@@ -88,18 +93,19 @@ static void measure(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env 
 	c->delivered_us = env->now_us;
 	c->fack = max_u64(c->fack, d->fack);
 	if (rtt == 0 && d->cum != 0)
-		rtt = rtt_from_ts(f, c, env, s);
+		rtt = rtt_from_ts(f, c, env, s, d);
 	if (rtt != 0)
 		tcp_rtt_sample(f, c, env, rtt);
 	rate_sample(c, env, d);
 }
 
-/* RFC 6298 (5.2), (5.3); RFC 8985 section 7.2. */
+/* RFC 6298 (5.2), (5.3); RFC 8985 section 7.2. Without a clear sample the back-off stays (Karn). */
 static void restart_timers(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env,
 	const struct tcp_delivery *d)
 {
 	if (d->cum != 0) {
-		c->backoff = 0;
+		if (!d->ambiguous)
+			c->backoff = 0;
 		c->progress_ns = env->now_ns;
 		c->blind_pos = TCP_POS_NONE;
 		if (f->tx_una < f->tx_nxt)

@@ -244,6 +244,7 @@ void tcp_sent_again(
 	}
 	if (n->len > len && !tcp_sent_split(c, env, i, start + len)) {
 		c->blind_pos = start;
+		n->retx |= 1; /* its ACK is no round-trip sample (Karn) */
 		return;
 	}
 	note_sending(f, c, env, n);
@@ -289,15 +290,16 @@ static void deliver(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env 
 void tcp_sent_ack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, uint64_t ack,
 	struct tcp_delivery *d)
 {
-	int again = 0;
-
 	while (c->sent_head != 0) {
 		struct tcp_sent *n = sent_at(env, c->sent_head);
 		uint32_t part;
 
 		if (n->start >= ack)
 			break;
-		again |= n->retx != 0;
+		if (n->retx != 0 && !d->again) {
+			d->again = 1;
+			d->again_us = n->xmit_us;
+		}
 		part = (uint32_t)min_u64(n->len, ack - n->start);
 		if (!(n->flags & SENT_SACKED))
 			deliver(f, c, env, n, part, d);
@@ -310,7 +312,7 @@ void tcp_sent_ack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, ui
 		n->len -= part;
 	}
 	/* Behind a hole that was filled, data waited in the receiver: that is no round trip. */
-	if (again)
+	if (d->again)
 		d->rtt_us = 0;
 }
 

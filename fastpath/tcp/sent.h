@@ -37,10 +37,13 @@ struct tcp_delivery {
 	uint64_t cum;	/* how far SND.UNA moved */
 	uint64_t prior; /* delivered count at sending of the newest segment reported */
 	uint32_t prior_us, send_us;
-	uint32_t rtt_us;    /* of the newest segment never retransmitted, 0 = none */
-	uint64_t fack;	    /* highest position delivered */
-	uint8_t any;	    /* a rate sample exists */
-	uint8_t orig;	    /* data sent before `recover` and never retransmitted was delivered */
+	uint32_t rtt_us;   /* of the newest segment never retransmitted, 0 = none */
+	uint64_t fack;	   /* highest position delivered */
+	uint8_t any;	   /* a rate sample exists */
+	uint8_t orig;	   /* data sent before `recover` and never retransmitted was delivered */
+	uint8_t again;	   /* SND.UNA passed retransmitted data, last sent at again_us */
+	uint8_t ambiguous; /* ... and which copy was acknowledged is unknown */
+	uint32_t again_us;
 	uint8_t dsack;	    /* the peer reports a duplicate */
 	uint64_t dsack_end; /* where it ended */
 };

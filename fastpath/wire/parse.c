@@ -25,7 +25,6 @@
 
 #define TCP_OPTS_TS_ONLY 0x0101080au /* NOP NOP TS 10: what nearly every segment carries */
 #define TCP_WSCALE_MAX	 14	     /* RFC 7323 section 2.3 */
-#define GSO_MAX_SEGS	 128u
 
 /* An IPv4 packet whose header has been checked. */
 struct ip4 {
@@ -218,7 +217,7 @@ static int fill_nsegs(uint16_t gso_size, struct seg *s)
 	if (gso_size == 0)
 		return 1;
 	n = (s->len + gso_size - 1) / gso_size;
-	if (n == 0 || n > GSO_MAX_SEGS)
+	if (n == 0 || n > WIRE_GSO_SEGS)
 		return 0;
 	s->nsegs = (uint16_t)n;
 	return 1;

@@ -30,6 +30,8 @@ class Sim
 	uint64_t now_ns = 1000000000000ull;
 	uint64_t dropped = 0, carried = 0;
 	std::function<bool(int, Frame &)> filter; /* false: lose this segment; int: 0 = from a */
+	std::function<void(Host &)> act;	  /* before a program runs */
+	uint64_t tick_ns = 0; /* programs run at least this often, 0 = on events only */
 
 	Sim(const HostConfig &ca, const HostConfig &cb, const LinkConfig &l, uint32_t seed)
 	    : a(ca, 0xffff0000u, 0x7ffffff0u, seed, seed + 1),
@@ -105,6 +107,9 @@ class Sim
 	{
 		uint64_t at = std::min(a.deadline(), b.deadline());
 
+		if (tick_ns != 0)
+			at = std::min(at, now_ns + tick_ns);
+
 		return flying.empty() ? at : std::min(at, flying.begin()->first);
 	}
 
@@ -121,6 +126,8 @@ class Sim
 		for (Host *h : {&a, &b}) {
 			if (h->deadline() <= now_ns)
 				h->timer();
+			if (act)
+				act(*h);
 			h->program();
 			h->output();
 		}
@@ -188,14 +195,14 @@ class Sim
 		uint64_t queued =
 			link.mbps > 0 ? (uint64_t)((double)(at - now_ns) * link.mbps / 8000) : 0;
 
+		if (link.mark_above > 0 &&
+			(double)queued > link.mark_above * (double)link.queue_bytes)
+			mark(f);
 		if (queued + bytes > link.queue_bytes || chance(link.loss) ||
 			(filter && !filter(from, f))) {
 			dropped++;
 			return;
 		}
-		if (link.mark_above > 0 &&
-			(double)queued > link.mark_above * (double)link.queue_bytes)
-			mark(f);
 		carried++;
 		if (link.mbps > 0)
 			at += (uint64_t)((double)bytes * 8000 / link.mbps);
