@@ -68,7 +68,8 @@ measure() { # measure ADDRESS PATH: sets RATE and P99
 flows_mid_run() { # once, while wrk runs
 	sleep 1
 	step "tasctl flows, in the middle of a run (the first ten)"
-	"${CTL[@]}" flows | head -n 11
+	"${CTL[@]}" flows >"$T/flows.txt"
+	head -n 11 "$T/flows.txt"
 }
 
 step "wrk, 64 connections, ${WRK_S} s each, alternating: requests per second (99th percentile latency)"
