@@ -60,17 +60,60 @@ static inline void tas_bell_ring(struct tas_bell *b, uint32_t slot)
 }
 
 /*
- * The listener clears a summary bit before it takes the word below, and looks again after clearing a root bit, so
- * a bit that was already set below while its summary was being cleared is found.
- *
+ * Takes the next non-empty leaf under mid word `m`, of those in `mask`. Returns its bits and stores its index, or 0.
+ * A summary bit is cleared before the word below is taken, so that a bit already set below is found.
+ */
+static inline uint64_t tas_bell_take_mid(struct tas_bell *b, uint32_t nleaves, uint32_t m, uint64_t mask,
+	uint32_t *leaf)
+{
+	uint64_t mid, bits;
+
+	for (mid = tas_load(&b->words[m]) & mask; mid != 0; mid &= mid - 1) {
+		uint32_t bit = (uint32_t)__builtin_ctzll(mid);
+
+		tas_fetch_and(&b->words[m], ~(1ull << bit));
+		*leaf = m * 64 + bit;
+		if (*leaf >= nleaves)
+			continue;
+		bits = tas_xchg(&b->words[64 + *leaf], 0); /* D2: pairs with D1 */
+		if (bits != 0)
+			return bits;
+	}
+	return 0;
+}
+
+/*
+ * Clears the root bit of an empty mid word and looks again (D3: pairs with the ringer's load of root). Returns 1 when
+ * the word was filled meanwhile: the bit is back, but another listener may have gone to sleep without seeing it,
+ * so the caller takes what is there.
+ */
+static inline int tas_bell_clear_root(struct tas_bell *b, uint32_t m)
+{
+	if (tas_load(&b->words[m]) != 0)
+		return 0;
+	tas_fetch_and(&b->root, ~(1ull << m));
+	if (tas_load_sc(&b->words[m]) == 0)
+		return 0;
+	tas_fetch_or(&b->root, 1ull << m);
+	return 1;
+}
+
+/* Bounds the looks again that a hostile ringer can cause. */
+#define TAS_BELL_AGAIN 64
+
+/*
  * Takes the next non-empty leaf word at or after leaf index *cursor (cyclic). Returns the bits and stores
  * the slot number of bit 0 in *first and the next leaf in *cursor; returns 0 when nothing is rung.
- * nslots is the listener's own copy, never read from shared memory.
+ * nslots (not 0) is the listener's own copy, never read from shared memory; *cursor is a leaf index below nslots / 64.
+ *
+ * Several threads may listen on one bell, if whoever stops taking before 0 is returned and does not come back at once
+ * wakes another that sleeps on it.
  */
 static inline uint64_t tas_bell_take(struct tas_bell *b, uint32_t nslots, uint32_t *cursor, uint32_t *first)
 {
 	uint32_t nleaves = (nslots + 63) / 64, nmid = (nleaves + 63) / 64;
-	uint32_t m0 = *cursor / 64, step;
+	uint32_t m0 = *cursor / 64, step, leaf, again = 0;
+	uint64_t low = (1ull << (*cursor & 63)) - 1, bits;
 
 	if (tas_load(&b->root) == 0)
 		return 0;
@@ -78,36 +121,19 @@ static inline uint64_t tas_bell_take(struct tas_bell *b, uint32_t nslots, uint32
 		tas_fetch_and(&b->root, (1ull << nmid) - 1);
 	for (step = 0; step <= nmid; step++) {
 		uint32_t m = (m0 + step) % nmid;
-		uint32_t from = step == 0 ? *cursor & 63 : 0;
-		uint64_t mid, bits;
+		uint64_t mask = step == 0 ? ~low : step == nmid ? low : ~0ull;
 
 		if (!(tas_load(&b->root) >> m & 1))
 			continue;
-		mid = tas_load(&b->words[m]);
-		if (step == nmid)
-			mid &= (1ull << (*cursor & 63)) - 1;
-		else
-			mid &= ~0ull << from;
-		while (mid != 0) {
-			uint32_t bit = (uint32_t)__builtin_ctzll(mid), leaf = m * 64 + bit;
-
-			mid &= mid - 1;
-			tas_fetch_and(&b->words[m], ~(1ull << bit));
-			if (leaf >= nleaves)
-				continue;
-			bits = tas_xchg(&b->words[64 + leaf], 0); /* D2: pairs with D1 */
-			if (bits == 0)
-				continue;
-			*first = leaf * 64;
-			*cursor = (leaf + 1) % nleaves;
-			return bits;
-		}
-		/* Clear the root bit only around an empty mid word, and look again (D3: pairs with ringer). */
-		if (tas_load(&b->words[m]) == 0) {
-			tas_fetch_and(&b->root, ~(1ull << m));
-			if (tas_load(&b->words[m]) != 0)
-				tas_fetch_or(&b->root, 1ull << m);
-		}
+		do {
+			bits = tas_bell_take_mid(b, nleaves, m, mask, &leaf);
+			if (bits != 0) {
+				*first = leaf * 64;
+				*cursor = (leaf + 1) % nleaves;
+				return bits;
+			}
+			mask = ~0ull;
+		} while (tas_bell_clear_root(b, m) && again++ < TAS_BELL_AGAIN);
 	}
 	return 0;
 }

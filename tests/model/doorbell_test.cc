@@ -96,29 +96,53 @@ void consume(const std::vector<Ringer> &ringers, uint32_t first, uint64_t bits)
 
 enum ListenerFault { kSound, kNoSecondLook, kLookBeforeFlag };
 
-/* Takes until nothing is rung, then sleeps as region.h says: flag, barrier, look again, sleep. */
-void listener(const std::vector<Ringer> &ringers, Take take, ListenerFault fault)
+uint64_t sleep_on_eventfd()
 {
-	uint32_t cursor = 0, first = 0;
+	return explore::wait(
+		[] { return *eventfd_word() > 0; }, [] { return *eventfd_word() = 0; });
+}
 
-	for (;;) {
-		uint64_t bits = take(bell(), kSlots, &cursor, &first);
-		int pending;
+/* Takes until nothing is rung, then sleeps as region.h says: flag, barrier, look again, sleep. */
+void listener(const std::vector<Ringer> &ringers, uint32_t nslots, Take take, ListenerFault fault,
+	bool asleep)
+{
+	constexpr uint64_t kAwake = 1ull << 32; /* beside the cursor: has begun */
+	uint32_t cursor = (uint32_t)explore::entry(), first = 0;
+	uint64_t bits;
+	int pending;
 
-		if (bits != 0) {
-			consume(ringers, first, bits);
-			continue;
-		}
-		pending = fault == kLookBeforeFlag ? tas_bell_pending(bell()) : 0;
-		tas_store(&bell()->sleeping, 1u);
-		tas_full_barrier();
-		if (fault == kSound)
-			pending = tas_bell_pending(bell());
-		if (!pending)
-			explore::wait([] { return *eventfd_word() > 0; },
-				[] { return *eventfd_word() = 0; });
+	if (asleep && explore::entry() == 0) {
+		sleep_on_eventfd();
 		tas_store(&bell()->sleeping, 0u);
+		explore::again(kAwake);
 	}
+	bits = take(bell(), nslots, &cursor, &first);
+	if (bits != 0) {
+		consume(ringers, first, bits);
+		explore::again(cursor | kAwake);
+	}
+	pending = fault == kLookBeforeFlag ? tas_bell_pending(bell()) : 0;
+	tas_store(&bell()->sleeping, 1u);
+	tas_full_barrier();
+	if (fault == kSound)
+		pending = tas_bell_pending(bell());
+	if (!pending)
+		sleep_on_eventfd();
+	tas_store(&bell()->sleeping, 0u);
+	explore::again(cursor | kAwake);
+}
+
+/* A thread that looks once, until nothing is rung, and goes back to its program without sleeping.
+ */
+void passer_by(const std::vector<Ringer> &ringers, uint32_t nslots)
+{
+	uint32_t cursor = (uint32_t)explore::entry(), first = 0;
+	uint64_t bits = tas_bell_take(bell(), nslots, &cursor, &first);
+
+	if (bits == 0)
+		return;
+	consume(ringers, first, bits);
+	explore::again(cursor);
 }
 
 struct Scene {
@@ -128,6 +152,9 @@ struct Scene {
 	Take take = tas_bell_take;
 	ListenerFault fault = kSound;
 	std::function<void()> init = [] {};
+	bool passer_by = false;
+	bool asleep = false; /* the listener begins asleep */
+	uint32_t nslots = kSlots;
 };
 
 std::string all_seen(const explore::World &w, const Scene &s)
@@ -149,7 +176,10 @@ explore::Result run(const Scene &s)
 		procs.push_back({names[k], [&s, k] { ringer(k, s.ringers[k], s.ring, s.wake); },
 			s.ringers[k].mortal});
 	}
-	procs.push_back({"listener", [&s] { listener(s.ringers, s.take, s.fault); }, false});
+	procs.push_back({"listener",
+		[&s] { listener(s.ringers, s.nslots, s.take, s.fault, s.asleep); }, false});
+	if (s.passer_by)
+		procs.push_back({"passer-by", [&s] { passer_by(s.ringers, s.nslots); }, false});
 	explore::Explorer ex(kWords, procs);
 	ex.init = s.init;
 	ex.check = [&s](const explore::World &w) { return all_seen(w, s); };
@@ -212,6 +242,36 @@ TEST(DoorbellModel, Held_ringer_does_not_silence_its_neighbours)
 	expect_sound({{{5, 1, true}, {6, 1, false}}});
 	expect_sound({{{5, 1, true}, {70, 1, false}}});
 	expect_sound({{{5, 1, true}, {4096, 1, false}}});
+}
+
+/* Two listeners: what one leaves in the bell the other is woken for. */
+TEST(DoorbellModel, Second_listener_that_goes_leaves_nothing_behind)
+{
+	for (Wake wake : {wake_load, wake_exchange}) {
+		Scene s{{{5, 1, false}}};
+
+		s.passer_by = true;
+		s.wake = wake;
+		expect_sound(s);
+	}
+}
+
+/* Another leaf of the same middle word was rung before: one listener may be clearing what the other
+ * is woken for. */
+TEST(DoorbellModel, Second_listener_beside_older_news)
+{
+	Scene s{{{70, 1, false}}};
+
+	s.passer_by = true;
+	s.nslots = 128; /* one middle word: fewer steps */
+	s.asleep = true;
+	s.init = [] {
+		bell()->sleeping = 1;
+		bell()->words[64] = 1ull << 5;
+		bell()->words[0] = 1;
+		bell()->root = 1;
+	};
+	expect_sound(s);
 }
 
 /* Summary bits that mean nothing: set by a program that writes its region at will. */

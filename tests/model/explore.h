@@ -9,7 +9,8 @@
  * each is visited once.
  *
  * A process marked mortal may also stop for ever between any two of its steps (killed, or held in a
- * signal handler). When no process can move, the check function judges what is left.
+ * signal handler), or after the last. When no process can move, the check function judges what is
+ * left.
  */
 #ifndef TEST_MODEL_EXPLORE_H
 #define TEST_MODEL_EXPLORE_H
@@ -28,6 +29,8 @@ namespace explore
 
 struct Frontier {
 }; /* thrown when a process has made its step */
+struct Again {
+}; /* thrown by again() */
 
 struct Process {
 	const char *name;
@@ -37,7 +40,8 @@ struct Process {
 };
 
 struct ProcState {
-	std::vector<uint64_t> seen; /* results of its operations so far */
+	uint64_t entry = 0;	    /* what it said with again() */
+	std::vector<uint64_t> seen; /* results of its operations since then */
 	bool done = false, dead = false;
 };
 
@@ -58,17 +62,34 @@ inline std::vector<uint64_t> memory;
 struct Current {
 	ProcState *proc = nullptr;
 	size_t at = 0;
-	bool blocked = false;
+	bool moved = false;
 };
 inline Current current;
 
-/* One operation: replays its recorded result, or performs it and ends the step. */
+/* One operation: replays its recorded result, or performs it if this step has not performed one
+ * yet. */
 template <class F> uint64_t step(F &&perform)
 {
-	if (current.at < current.proc->seen.size())
-		return current.proc->seen[current.at++];
-	current.proc->seen.push_back(perform());
-	throw Frontier();
+	if (current.at == current.proc->seen.size()) {
+		if (current.moved)
+			throw Frontier();
+		current.proc->seen.push_back(perform());
+		current.moved = true;
+	}
+	return current.proc->seen[current.at++];
+}
+
+/* The value last given to again(), 0 at first: for the start of a process that loops. */
+inline uint64_t entry()
+{
+	return current.proc->entry;
+}
+
+[[noreturn]] inline void again(uint64_t v)
+{
+	current.proc->entry = v;
+	current.proc->seen.clear();
+	throw Again();
 }
 
 template <class T> T load(const T *p)
@@ -112,10 +133,8 @@ template <class F> uint64_t atomically(F &&perform)
 template <class P, class A> uint64_t wait(P &&ready, A &&act)
 {
 	return step([&]() -> uint64_t {
-		if (!ready()) {
-			current.blocked = true;
+		if (!ready())
 			throw Frontier();
-		}
 		return act();
 	});
 }
@@ -151,7 +170,12 @@ class Explorer
 	size_t nwords_;
 	Result result_;
 	std::unordered_set<std::string> visited_;
-	std::vector<std::string> path_;
+	struct Move {
+		size_t proc;
+		char what; /* 's'tep, 'd'one, 'k'illed */
+		uint64_t result;
+	};
+	std::vector<Move> path_;
 
 	static uint64_t mix(uint64_t h, uint64_t v)
 	{
@@ -168,10 +192,15 @@ class Explorer
 			b = mix(b, v + 0x1234567);
 		};
 
-		for (uint64_t v : w.words)
-			add(v);
+		for (size_t i = 0; i < w.words.size(); i++) {
+			if (w.words[i] != 0) {
+				add(i);
+				add(w.words[i]);
+			}
+		}
 		for (auto &p : w.procs) {
 			add(p.seen.size() * 4 + p.done * 2 + p.dead);
+			add(p.entry);
 			for (uint64_t v : p.seen)
 				add(v);
 		}
@@ -185,19 +214,33 @@ class Explorer
 
 		memory.swap(w.words);
 		current = {&p, 0, false};
-		try {
-			procs_[i].run();
-			p.done = true;
-		} catch (const Frontier &) {
+		for (bool over = false; !over;) {
+			over = true;
+			try {
+				procs_[i].run();
+				p.done = true;
+			} catch (const Frontier &) {
+			} catch (const Again &) {
+				over = false;
+				current.at = 0;
+			}
 		}
 		memory.swap(w.words);
-		return !current.blocked;
+		return current.moved || p.done;
 	}
 
 	void fail(const std::string &why)
 	{
 		result_.failure = why;
-		result_.path = path_;
+		for (auto &m : path_) {
+			std::string line = procs_[m.proc].name;
+
+			if (m.what == 'k')
+				line += " dies";
+			else
+				line += " -> " + std::to_string(m.result);
+			result_.path.push_back(line + (m.what == 'd' ? ", done" : ""));
+		}
 	}
 
 	void visit(const World &w)
@@ -209,9 +252,10 @@ class Explorer
 		if (++result_.states > max_states)
 			fail("too many states: the model does not end");
 		for (size_t i = 0; i < procs_.size() && result_.failure.empty(); i++) {
-			if (w.procs[i].done || w.procs[i].dead)
+			if (w.procs[i].dead)
 				continue;
-			moved |= try_step(w, i);
+			if (!w.procs[i].done)
+				moved |= try_step(w, i);
 			if (procs_[i].mortal && result_.failure.empty())
 				try_death(w, i);
 		}
@@ -225,10 +269,9 @@ class Explorer
 
 		if (!advance(next, i))
 			return false;
+		const auto &seen = next.procs[i].seen;
 		path_.push_back(
-			std::string(procs_[i].name) + " #" +
-			std::to_string(w.procs[i].seen.size()) + " -> " +
-			(next.procs[i].done ? "done" : std::to_string(next.procs[i].seen.back())));
+			{i, next.procs[i].done ? 'd' : 's', seen.empty() ? 0 : seen.back()});
 		visit(next);
 		path_.pop_back();
 		return true;
@@ -242,7 +285,7 @@ class Explorer
 		memory.swap(next.words);
 		procs_[i].on_death();
 		memory.swap(next.words);
-		path_.push_back(std::string(procs_[i].name) + " dies");
+		path_.push_back({i, 'k', 0});
 		visit(next);
 		path_.pop_back();
 	}
