@@ -322,8 +322,10 @@ void hint_taker(uint64_t app, bool gives_back, bool careful)
 		unclaim(index);
 }
 
-/* The daemon requeues what dead program 3 had claimed: all words, then the hint a whole turn back
- * (accept.c). */
+/*
+ * The daemon requeues what dead program 3 had claimed: all words, then the hint a whole turn back,
+ * to a value that it did not have (accept.c).
+ */
 void hint_requeue()
 {
 	for (uint64_t i = 0; i < kPlaces; i++) {
@@ -332,7 +334,11 @@ void hint_requeue()
 		if (TAS_ACCEPT_KIND(word) == TAS_ACCEPT_TAKEN && word >> 32 == (2u << 30 | 3u))
 			store(place(i), queued(word));
 	}
-	store(&memory[kHead], load(&memory[kTail]) - kPlaces);
+	uint64_t head = load(&memory[kTail]) - kPlaces;
+
+	if (load(&memory[kHead]) == head)
+		head--;
+	store(&memory[kHead], head);
 }
 
 std::string nothing_left_behind(const explore::World &)
