@@ -32,6 +32,9 @@ static uint32_t item_events(struct lt_item *it)
 	case LT_LISTEN:
 		ev = it->half_ready || lt_listen_ready(d) ? EPOLLIN | EPOLLRDNORM : 0;
 		break;
+	case LT_EPOLL:
+		ev = it->half_ready || lt_epoll_ready(d) ? EPOLLIN | EPOLLRDNORM : 0;
+		break;
 	case LT_UNDECIDED: /* as the kernel shows an unconnected socket */
 		ev = EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
 		break;
@@ -132,8 +135,6 @@ static bool look_due(struct lt_epoll *ep)
 {
 	uint64_t now;
 
-	if (tas_load(&ep->nested))
-		return true;
 	if (tas_load(&ep->nkernel) == 0)
 		return false;
 	now = lt_now_ns();
@@ -157,9 +158,6 @@ static int look(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max)
 		return k;
 	k = sift(ep, ev, k);
 	n = take_ready(ep, ev + k, max - k);
-	/* An instance inside another stays readable while it has something. */
-	if (tas_load(&ep->nested) && tas_load(&ep->nready) != 0)
-		lt_epoll_kick(ep);
 	return k + n;
 }
 
@@ -180,19 +178,40 @@ static bool spin(const struct lt_epoll *ep, const struct lt_ctx *c)
 	return false;
 }
 
+/* A nested instance has our eventfds in the kernel's set only while somebody sleeps in it. */
+static void lie_down(struct lt_epoll *ep)
+{
+	tas_fetch_add(&ep->sleepers, 1u);
+	if (!tas_load(&ep->nested) || lt_lock(&ep->lock) != 0)
+		return;
+	lt_epoll_listen(ep);
+	lt_unlock(&ep->lock);
+}
+
+static void get_up(struct lt_epoll *ep)
+{
+	if (tas_fetch_add(&ep->sleepers, ~0u) != 1 || !tas_load(&ep->nested))
+		return;
+	if (lt_lock(&ep->lock) != 0)
+		return;
+	if (tas_load(&ep->sleepers) == 0 && ep->ctx != NULL)
+		lt_epoll_deafen(ep);
+	lt_unlock(&ep->lock);
+}
+
 /* Sleeps in the kernel's instance. Events of the program, or -1; *again: news of ours may have
  * come. */
 static int sleep_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
 	const struct span *s, const sigset_t *mask, bool *again)
 {
 	struct lt_ctx *c = tas_load_acq(&ep->ctx);
-	uint64_t queues = c != NULL ? ep->queues | lt_epoll_nested_queues(c) : 0;
+	uint64_t queues = c != NULL ? ep->queues : 0;
 	int n;
 
 	*again = true;
 	if (c != NULL && s->until_ns + s->forever != 0 && spin(ep, c))
 		return 0;
-	tas_fetch_add(&ep->sleepers, 1u);
+	lie_down(ep);
 	if (c != NULL)
 		lt_queue_announce(c, queues);
 	n = 0;
@@ -204,7 +223,7 @@ static int sleep_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max
 	}
 	if (c != NULL)
 		lt_queue_retract(c, queues);
-	tas_fetch_add(&ep->sleepers, ~0u);
+	get_up(ep);
 	return n;
 }
 

@@ -41,13 +41,16 @@ struct lt_epoll {
 	uint32_t nready, nitems;
 	uint32_t nkernel; /* kernel descriptors added through us and not deleted */
 	uint32_t sleepers;
-	uint32_t nested; /* it is itself in an epoll set */
-	uint32_t calls;	 /* since the kernel side was last looked at */
+	uint32_t nested;	       /* it is itself in an epoll set */
+	uint32_t desc;		       /* description index of the instance */
+	uint32_t watches_daemon; /*E*/ /* the registration connection is in the kernel's set */
+	uint32_t calls;		       /* since the kernel side was last looked at */
 	uint64_t looked_ns;
 	uint64_t queues; /*E*/	   /* queues that carry news of our items */
 	uint64_t registered; /*E*/ /* those whose eventfd is in the kernel's set */
 };
 
 extern struct lt_item *lt_items;
+extern struct lt_epoll *lt_epolls;
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * epoll_set.h - what waiting (epoll.c) needs of the interest set (epoll_set.c).
+ * epoll_set.h - between instances (epoll_inst.c), interest sets (epoll_set.c) and waiting
+ * (epoll.c).
  */
 #ifndef LT_EPOLL_SET_H
 #define LT_EPOLL_SET_H
@@ -15,9 +16,22 @@ bool lt_epoll_is_tag(uint64_t data, uint32_t *item_plus_1);
 /* Wakes a thread that sleeps in the instance, or makes the instance readable. */
 void lt_epoll_kick(const struct lt_epoll *ep);
 void lt_epoll_refresh(struct lt_epoll *ep);
-uint64_t lt_epoll_nested_queues(const struct lt_ctx *c);
+
+/* There may be news on the list or in the inbox: wakes sleepers and whoever watches the instance.
+ */
+void lt_epoll_stir(struct lt_epoll *ep);
+/* epoll_ctl on the kernel's instance; >= 0 or -errno. */
+long lt_epoll_kernel(const struct lt_epoll *ep, int op, int fd, uint32_t events, uint64_t data);
+uint32_t lt_item_get(void); /* zeroed; LT_NONE when there are no more */
+void lt_item_put(uint32_t i);
+void lt_epoll_put(uint32_t i);
 
 /* Under the instance's lock: */
+/* Binds the instance to a context: at the first item, after fork, after a new daemon. */
+void lt_epoll_attach(struct lt_epoll *ep, struct lt_ctx *c);
+/* Puts our eventfds into the kernel's set, or takes them out. */
+void lt_epoll_listen(struct lt_epoll *ep);
+void lt_epoll_deafen(struct lt_epoll *ep);
 void lt_epoll_drain(struct lt_epoll *ep);
 void lt_epoll_list(struct lt_epoll *ep, uint32_t i);
 void lt_epoll_unlist(struct lt_epoll *ep, uint32_t i);
