@@ -245,6 +245,7 @@ void tcp_sent_again(
 	if (n->len > len && !tcp_sent_split(c, env, i, start + len)) {
 		c->blind_pos = start;
 		n->retx |= 1; /* its ACK is no round-trip sample (Karn) */
+		n->xmit_us = env->now_us;
 		return;
 	}
 	note_sending(f, c, env, n);
@@ -274,7 +275,9 @@ static void deliver(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env 
 	d->bytes += len;
 	if (n->retx == 0) {
 		d->orig |= n->start < c->recover;
-		if (exact)
+		/* What was given up long ago may have arrived long ago, and the report been lost.
+		 */
+		if (exact && !(n->flags & SENT_LOST))
 			d->rtt_us = max_u32(env->now_us - sent_us, 1);
 	}
 	if (!d->any || n->delivered >= d->prior) {
@@ -316,6 +319,16 @@ void tcp_sent_ack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, ui
 		d->rtt_us = 0;
 }
 
+/* What cannot be marked now may be marked long after it arrived: that will be no round trip. */
+static int cut(
+	const struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, uint32_t i, uint64_t at)
+{
+	if (split_allowed(c, f) && tcp_sent_split(c, env, i, at))
+		return 1;
+	sent_at(env, i)->retx |= 1;
+	return 0;
+}
+
 /*
  * Cuts node i to its part inside [start, end). Returns the node to mark, 0 when that would take a
  * node there is not: then nothing of it is marked.
@@ -326,16 +339,12 @@ static uint32_t cut_out(const struct fp_flow *f, struct tcp_cold *c, struct tcp_
 	struct tcp_sent *n = sent_at(env, i);
 
 	if (n->start < start) {
-		if (!split_allowed(c, f) || !tcp_sent_split(c, env, i, start))
+		if (!cut(f, c, env, i, start))
 			return 0;
 		i = n->next;
 		n = sent_at(env, i);
 	}
-	if (sent_end(n) > end) {
-		if (!split_allowed(c, f) || !tcp_sent_split(c, env, i, end))
-			return 0;
-	}
-	return i;
+	return sent_end(n) <= end || cut(f, c, env, i, end) ? i : 0;
 }
 
 void tcp_sent_sack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, uint64_t start,

@@ -23,7 +23,7 @@ struct tcp_sent {
 	uint32_t first_us, xmit_us;	 /* first and last transmission that this node stands for */
 	uint32_t delivered_us, sent0_us; /* delivery rate: times at sending */
 	uint8_t flags;
-	uint8_t retx; /* times retransmitted, saturating */
+	uint8_t retx; /* times retransmitted, saturating; not 0: no round-trip sample */
 	uint8_t cut;  /* front part of a cut: when its end was sent is only known to be first..xmit
 		       */
 	uint8_t pad;

@@ -335,6 +335,66 @@ TEST_F(Loss, rto_ack_of_a_retransmission_is_no_sample_without_timestamps)
 	EXPECT_EQ(0, h->c.tcp.backoff);
 }
 
+/* An echo older than the retransmission may be of a copy whose ACK was lost: no sample, the
+ * back-off stays. */
+TEST_F(Loss, rto_stale_echo_is_no_sample_and_keeps_the_backoff)
+{
+	conf.sack = false;
+	start();
+	flight(1);
+	uint32_t srtt = h->f.srtt_us, old_ms = (uint32_t)(h->env.now_ns / 1000000) + 77;
+	pass_ms(1500);
+	ASSERT_GE(h->c.tcp.backoff, 2);
+	acked = MSS;
+	seg s = segment(TCP_ACK, 0, 0);
+	s.ts_ecr = old_ms;
+	in(s);
+	EXPECT_EQ(MSS, h->f.tx_una);
+	EXPECT_EQ(srtt, h->f.srtt_us);
+	EXPECT_GE(h->c.tcp.backoff, 2);
+	write(2 * MSS);
+	after_ms(10);
+	in_ack(2 * MSS);
+	EXPECT_EQ(0, h->c.tcp.backoff);
+}
+
+TEST_F(Loss, rto_echo_of_the_retransmission_is_a_sample)
+{
+	conf.sack = false;
+	start();
+	flight(1);
+	pass_ms(200);
+	ASSERT_EQ(1u, h->cnt.rto);
+	seg s = segment(TCP_ACK, 0, 0);
+	after_ms(50);
+	acked = MSS;
+	s.ack += MSS;
+	in(s);
+	EXPECT_EQ(0, h->c.tcp.backoff);
+	EXPECT_NE(10000u, h->c.tcp.last_rtt_us);
+	EXPECT_LE(h->c.tcp.last_rtt_us, 251000u);
+}
+
+TEST_F(Loss, no_sack_data_behind_a_filled_hole_is_no_sample)
+{
+	conf.sack = false;
+	conf.ts = false;
+	start();
+	flight();
+	pass_ms(1000);
+	in_ack(seg_at(10));
+	EXPECT_EQ(10000u, h->c.tcp.last_rtt_us);
+}
+
+TEST_F(Loss, sack_report_of_what_was_given_up_is_no_sample)
+{
+	flight();
+	pass_ms(1000);
+	ASSERT_TRUE(h->f.flags & FP_F_LOSS);
+	in_ack(0, {{seg_at(5), seg_at(8)}});
+	EXPECT_EQ(10000u, h->c.tcp.last_rtt_us);
+}
+
 /* RFC 5682 3.1: the ACKs were only late. */
 TEST_F(Loss, frto_late_acks_take_the_timeout_back)
 {
