@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,9 @@ static struct sp_source *sources[MAX_SOURCES];
 static uint32_t *fp_flags;
 static uint32_t killed, looked, looked_max;
 static uint64_t grown;
+/* The loop may be turned by another thread than the test's: one of them at a time touches the
+ * records. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 const uint32_t fake_rx_fin = FP_F_RX_FIN, fake_tx_shut = FP_F_TX_SHUT,
 	       fake_tx_finack = FP_F_TX_FINACK;
@@ -62,29 +66,37 @@ void sp_loop_del(struct sp *s, struct sp_source *src)
 	src->fd = -1;
 }
 
+static void serve(struct sp_source *src, const struct pollfd *p, int *served)
+{
+	if (p->revents == 0 || src->fd != p->fd)
+		return;
+	looked = 0;
+	src->fn(&sp, src, (uint32_t)p->revents);
+	if (looked > looked_max)
+		looked_max = looked;
+	++*served;
+}
+
 int fake_turn(int timeout_ms)
 {
 	struct pollfd fds[MAX_SOURCES];
 	struct sp_source *which[MAX_SOURCES];
 	int i, n = 0, served = 0;
 
+	pthread_mutex_lock(&lock);
 	for (i = 0; i < MAX_SOURCES; i++) {
 		if (sources[i] != NULL) {
 			which[n] = sources[i];
 			fds[n++] = (struct pollfd){.fd = sources[i]->fd, .events = POLLIN};
 		}
 	}
+	pthread_mutex_unlock(&lock);
 	if (poll(fds, (nfds_t)n, timeout_ms) <= 0)
 		return 0;
-	for (i = 0; i < n; i++) {
-		if (fds[i].revents == 0 || which[i]->fd != fds[i].fd)
-			continue;
-		looked = 0;
-		which[i]->fn(&sp, which[i], (uint32_t)fds[i].revents);
-		if (looked > looked_max)
-			looked_max = looked;
-		served++;
-	}
+	pthread_mutex_lock(&lock);
+	for (i = 0; i < n; i++)
+		serve(which[i], &fds[i], &served);
+	pthread_mutex_unlock(&lock);
 	return served;
 }
 
@@ -308,69 +320,104 @@ void fake_stop(void)
 	fp_flags = NULL;
 }
 
+static uint64_t locked(const uint64_t *v)
+{
+	uint64_t copy;
+
+	pthread_mutex_lock(&lock);
+	copy = *v;
+	pthread_mutex_unlock(&lock);
+	return copy;
+}
+
+static uint32_t locked32(const uint32_t *v)
+{
+	uint32_t copy;
+
+	pthread_mutex_lock(&lock);
+	copy = *v;
+	pthread_mutex_unlock(&lock);
+	return copy;
+}
+
 uint64_t fake_refused(void)
 {
-	return sp.cnt.refuse_ctl;
+	return locked(&sp.cnt.refuse_ctl);
 }
 
 uint64_t fake_requests(void)
 {
-	return sp.cnt.ctl_requests;
+	return locked(&sp.cnt.ctl_requests);
 }
 
 uint32_t fake_clients(void)
 {
 	uint32_t i, n = 0;
 
+	pthread_mutex_lock(&lock);
 	for (i = 0; i < MAX_SOURCES; i++)
 		n += sources[i] != NULL;
+	pthread_mutex_unlock(&lock);
 	return n - 1; /* the listening socket */
 }
 
 uint32_t fake_killed(void)
 {
-	return killed;
+	return locked32(&killed);
 }
 
 int fake_drained(void)
 {
-	return sp.apps.draining;
+	int draining;
+
+	pthread_mutex_lock(&lock);
+	draining = sp.apps.draining;
+	pthread_mutex_unlock(&lock);
+	return draining;
 }
 
 uint32_t fake_looked_max(void)
 {
-	return looked_max;
+	return locked32(&looked_max);
 }
 
 void fake_advance(uint64_t ns)
 {
 	uint32_t i;
 
+	pthread_mutex_lock(&lock);
 	sp.now_ns += ns;
 	grown += ns / 1000;
 	for (i = 0; i < sp.ncores; i++)
 		counters[i].busy_ns += ns / 4;
+	pthread_mutex_unlock(&lock);
 }
 
 void fake_set_state(uint32_t id, uint32_t flags)
 {
+	pthread_mutex_lock(&lock);
 	fp_flags[id] = flags;
+	pthread_mutex_unlock(&lock);
 }
 
 void fake_set_comm(const char *comm)
 {
 	uint32_t i;
 
+	pthread_mutex_lock(&lock);
 	for (i = 1; i <= NAPPS; i++)
 		memcpy(apps[i].comm, comm, sizeof(apps[i].comm));
+	pthread_mutex_unlock(&lock);
 }
 
 void fake_free_flow(uint32_t id)
 {
+	pthread_mutex_lock(&lock);
 	conns[id].state = SP_CONN_FREE;
+	pthread_mutex_unlock(&lock);
 }
 
 uint32_t fake_flow_gen(uint32_t id)
 {
-	return conns[id].gen;
+	return locked32(&conns[id].gen);
 }
