@@ -188,15 +188,27 @@ static uint32_t poll_bell(struct fp_core *core, struct fp_app *app, struct fp_ap
 	return work;
 }
 
+/* The gauge is shared by the cores: once a round is often enough. */
+static void tell_in_use(struct fp_app *app, struct fp_app_core *ac)
+{
+	if (ac->in_use == ac->in_use_told)
+		return;
+	__atomic_fetch_add(&app->rx_chunks, (uint64_t)(int64_t)(ac->in_use - ac->in_use_told),
+		__ATOMIC_RELAXED);
+	ac->in_use_told = ac->in_use;
+}
+
 uint32_t fp_apps_poll(struct fp_core *core)
 {
 	uint32_t i, work = 0;
 
+	tell_in_use(&core->fp->apps[FP_APP_NONE], core->apps[FP_APP_NONE]);
 	/* From the end: a program that is gone takes itself out of the list. */
 	for (i = core->napps; i-- > 0;) {
 		struct fp_app *app = &core->fp->apps[core->app_ids[i]];
 		struct fp_app_core *ac = core->apps[app->id];
 
+		tell_in_use(app, ac);
 		if (ac->phase != FP_APP_RUN || tas_load(&app->bad))
 			work += fp_app_phase_poll(core, app);
 		else

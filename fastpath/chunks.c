@@ -38,7 +38,7 @@ void fp_chunks_put_list(struct fp_core *core, struct fp_app *app, uint32_t first
 		uint32_t next = app->rx_next[first];
 
 		fp_chunk_put(core, app, first);
-		__atomic_fetch_sub(&app->rx_chunks, 1, __ATOMIC_RELAXED);
+		core->apps[app->id]->in_use--;
 		first = next;
 	}
 }
@@ -119,7 +119,7 @@ static uint32_t chunk_get(struct fp_core *core, uint32_t id, struct fp_app *app)
 		return chunk;
 	ac->free_chunk = app->rx_next[chunk];
 	ac->nfree--;
-	__atomic_fetch_add(&app->rx_chunks, 1, __ATOMIC_RELAXED);
+	ac->in_use++;
 	return chunk;
 }
 
@@ -256,7 +256,7 @@ static void drop_first(
 		c->rx_cur_base = c->rx_base;
 	}
 	fp_chunk_put(core, app, chunk);
-	__atomic_fetch_sub(&app->rx_chunks, 1, __ATOMIC_RELAXED);
+	core->apps[app->id]->in_use--;
 }
 
 void fp_rxlist_free(struct fp_core *core, uint32_t id)
@@ -323,7 +323,7 @@ int fp_rxlist_move(struct fp_core *core, uint32_t id, struct fp_app *app)
 		memcpy(fp_chunk_mem(app, chunk), fp_chunk_mem(old_app, old), TAS_CHUNK_BYTES);
 		link_chunk(app, chunk, next);
 		fp_chunk_put(core, old_app, old);
-		__atomic_fetch_sub(&old_app->rx_chunks, 1, __ATOMIC_RELAXED);
+		core->apps[old_app->id]->in_use--;
 		if (next == TAS_CHUNK_NONE)
 			break;
 		old = old_next;

@@ -56,9 +56,11 @@ struct fp_app_core {
 	uint32_t phase; /* enum fp_app_phase */
 	uint32_t bell_cursor;
 	uint32_t free_chunk, nfree; /* last-in first-out list through fp_app.rx_next */
-	uint32_t offer_cursor;	    /* next word of the offer bitmap */
-	uint32_t offer_seen;	    /* region's rx_offered when the last scan found nothing left */
-	uint32_t wanted_goal; /* rx_offered will have reached this when the open wish is met */
+	int32_t in_use,
+		in_use_told; /* chunks taken for flows less those given back; in fp_app.rx_chunks */
+	uint32_t offer_cursor; /* next word of the offer bitmap */
+	uint32_t offer_seen;   /* region's rx_offered when the last scan found nothing left */
+	uint32_t wanted_goal;  /* rx_offered will have reached this when the open wish is met */
 	uint32_t wanted_open;
 	uint32_t nflows;      /* of this program on this core */
 	uint32_t scan;	      /* next slot of a slot-by-slot phase */

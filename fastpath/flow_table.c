@@ -54,18 +54,30 @@ static uint64_t siphash13(const uint64_t key[2], const uint64_t *words, uint32_t
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
+/* One term of NH: the product of two sums. */
+static unsigned __int128 nh(const uint64_t *key, uint64_t a, uint64_t b)
+{
+	return (unsigned __int128)(a + key[0]) * (b + key[1]);
+}
+
 uint64_t fp_table_hash(const struct fp_table *t, const struct tas_tuple *tuple)
 {
-	uint64_t w[5];
+	unsigned __int128 sum;
+	uint64_t w[6] = {0};
 
-	if (!tas_addr_is_v4(tuple->laddr) || !tas_addr_is_v4(tuple->raddr)) {
-		memcpy(w, tuple, sizeof(w));
-		return siphash13(t->key, w, 5);
+	if (tas_addr_is_v4(tuple->laddr) && tas_addr_is_v4(tuple->raddr)) {
+		/* The variable parts of an IPv4 key fit into two words. */
+		w[0] = tas_addr_v4(tuple->laddr) | (uint64_t)tas_addr_v4(tuple->raddr) << 32;
+		w[1] = tuple->lport | (uint64_t)tuple->rport << 16 | (uint64_t)tuple->net << 32;
+		sum = nh(t->key, w[0], w[1]);
+	} else {
+		memcpy(w, tuple, sizeof(*tuple));
+		sum = nh(t->key, w[0], w[1]) + nh(t->key + 2, w[2], w[3]) +
+		      nh(t->key + 4, w[4], w[5]);
 	}
-	/* The variable parts of an IPv4 key fit into two words: half the rounds. */
-	w[0] = tas_addr_v4(tuple->laddr) | (uint64_t)tas_addr_v4(tuple->raddr) << 32;
-	w[1] = tuple->lport | (uint64_t)tuple->rport << 16 | (uint64_t)tuple->net << 32;
-	return siphash13(t->key, w, 2);
+	sum = nh(t->key + 6, (uint64_t)sum,
+		(uint64_t)(sum >> 64)); /* every bit of the result from all of both */
+	return (uint64_t)sum ^ (uint64_t)(sum >> 64);
 }
 
 uint32_t fp_table_part(uint32_t max_flows, uint32_t ngroups)
@@ -81,11 +93,13 @@ uint32_t fp_table_part(uint32_t max_flows, uint32_t ngroups)
 void fp_table_init(struct fp_table *t, struct fp_bucket *zeroed, uint32_t ngroups, uint32_t part,
 	const uint64_t key[2])
 {
+	uint64_t i;
+
 	t->buckets = zeroed;
 	t->ngroups = ngroups;
 	t->part = part;
-	t->key[0] = key[0];
-	t->key[1] = key[1];
+	for (i = 0; i < sizeof(t->key) / sizeof(t->key[0]); i++)
+		t->key[i] = siphash13(key, &i, 1);
 }
 
 static struct fp_bucket *first_bucket(const struct fp_table *t, uint32_t group, uint64_t hash)

@@ -25,8 +25,8 @@ _Static_assert(sizeof(struct fp_bucket) == TAS_CACHELINE, "a bucket is a line");
 struct fp_table {
 	struct fp_bucket *buckets; /* ngroups * part */
 	uint32_t ngroups;
-	uint32_t part; /* buckets per group, a power of two */
-	uint64_t key[2];
+	uint32_t part;	 /* buckets per group, a power of two */
+	uint64_t key[8]; /* of the hash: six words for the tuple, two to mix */
 };
 
 /* Buckets per group for max_flows in all: a quarter full when groups are even. */
