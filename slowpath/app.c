@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,6 +249,14 @@ static void on_message(struct sp *sp, struct sp_source *src, uint32_t events)
 {
 	(void)events;
 	sp_cmd_input(sp, src->arg);
+}
+
+/* Has the process ended, or only its connection? */
+const char *sp_app_parting(const struct sp_app *app)
+{
+	struct pollfd p = {.fd = app->pidfd, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0 ? "ended" : "closed its connection";
 }
 
 static void on_end(struct sp *sp, struct sp_source *src, uint32_t events)

@@ -165,7 +165,7 @@ static int one(struct sp *sp, struct sp_app *app)
 		return 0;
 	if (n <= 0) { /* an empty message is no message, but may carry descriptors */
 		close_fds(rq.fds, rq.nfds);
-		sp_app_leave(sp, app, "closed its connection");
+		sp_app_leave(sp, app, sp_app_parting(app));
 		return 0;
 	}
 	rp.m.magic = TAS_CMD_MAGIC;

@@ -292,66 +292,92 @@ static int load_defaults(struct sp_config *conf, char *err, uint32_t err_len)
 	return 0;
 }
 
-/* --name=value and --name value, both ways; short options as getopt(3) would. */
-static int load_args(struct sp_config *conf, struct sp_origin *origin, struct sp_config_args *args,
-	int argc, char **argv, int apply, char *err, uint32_t err_len)
+/* 1 when `arg` is one of the switches without a value. */
+static int load_switch(struct sp_config_args *args, const char *arg)
 {
-	int i;
+	const struct {
+		const char *name, *alias;
+		uint8_t *flag;
+	} switches[] = {
+		{"-n", "--check", &args->check},
+		{"-h", "--help", &args->help},
+		{"-V", "--version", &args->version},
+		{"--help-config", "--help-config", &args->help_config},
+	};
+	size_t i;
 
-	for (i = 1; i < argc; i++) {
-		const char *arg = argv[i], *value = strchr(arg, '=');
-		struct sp_where w = {NULL, 0, err, err_len};
-		const struct option_row *row;
-		char name[64];
-		size_t len = value != NULL ? (size_t)(value - arg) : strlen(arg);
+	for (i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
+		if (strcmp(arg, switches[i].name) == 0 || strcmp(arg, switches[i].alias) == 0) {
+			*switches[i].flag = 1;
+			return 1;
+		}
+	}
+	return 0;
+}
 
-		if (strcmp(arg, "-n") == 0 || strcmp(arg, "--check") == 0) {
-			args->check = 1;
+/* Option `name` of the command line; applied only when conf is not NULL. */
+static int load_option(struct sp_config *conf, struct sp_origin *origin,
+	struct sp_config_args *args, const char *name, const char *value, const struct sp_where *w)
+{
+	const struct option_row *row = find_row(name);
+
+	if (strcmp(name, "config") == 0) {
+		args->file = value;
+		return 0;
+	}
+	if (row == NULL)
+		return fail(w, name, "unknown option (see --help)");
+	if (conf == NULL)
+		return 0;
+	origin->line[row - rows] = 0;
+	return set_text(conf, row, w, value);
+}
+
+/* The name in "--name" or "--name=value" ("-c" is "--config"); 0, or -EINVAL: not an option. */
+static int option_name(const char *arg, char name[64])
+{
+	size_t len = strcspn(arg, "=");
+
+	if (strcmp(arg, "-c") == 0) {
+		strcpy(name, "config");
+		return 0;
+	}
+	if (strncmp(arg, "--", 2) != 0 || len - 2 >= 64)
+		return -EINVAL;
+	memcpy(name, arg + 2, len - 2);
+	name[len - 2] = '\0';
+	return 0;
+}
+
+/*
+ * The command line: switches, --name=value and --name value. Run twice: with conf NULL it only
+ * finds the file and the switches and complains, since the file's values come before those of the
+ * command line.
+ */
+static int load_args(struct sp_config *conf, struct sp_origin *origin, struct sp_config_args *args,
+	int argc, char **argv, char *err, uint32_t err_len)
+{
+	const struct sp_where w = {NULL, 0, err, err_len};
+	char name[64];
+	int i, rc = 0;
+
+	for (i = 1; i < argc && rc == 0; i++) {
+		const char *value = strchr(argv[i], '=');
+
+		if (load_switch(args, argv[i]))
 			continue;
-		}
-		if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0) {
-			args->help = 1;
-			continue;
-		}
-		if (strcmp(arg, "--help-config") == 0) {
-			args->help_config = 1;
-			continue;
-		}
-		if (strcmp(arg, "-V") == 0 || strcmp(arg, "--version") == 0) {
-			args->version = 1;
-			continue;
-		}
-		if (strcmp(arg, "-c") != 0 && (strncmp(arg, "--", 2) != 0 || len >= sizeof(name))) {
-			snprintf(err, err_len, "%s: unknown argument (see --help)", arg);
+		if (option_name(argv[i], name) != 0) {
+			snprintf(err, err_len, "%s: unknown argument (see --help)", argv[i]);
 			return -EINVAL;
 		}
 		if (value == NULL && i + 1 >= argc) {
-			snprintf(err, err_len, "%s: needs a value", arg);
+			snprintf(err, err_len, "%s: needs a value", argv[i]);
 			return -EINVAL;
 		}
 		value = value != NULL ? value + 1 : argv[++i];
-		if (strcmp(arg, "-c") == 0) {
-			args->file = value;
-			continue;
-		}
-		memcpy(name, arg + 2, len - 2);
-		name[len - 2] = '\0';
-		if (strcmp(name, "config") == 0) {
-			args->file = value;
-			continue;
-		}
-		row = find_row(name);
-		if (row == NULL) {
-			snprintf(err, err_len, "--%s: unknown option (see --help)", name);
-			return -EINVAL;
-		}
-		if (!apply)
-			continue;
-		if (set_text(conf, row, &w, value) != 0)
-			return -EINVAL;
-		origin->line[row - rows] = 0;
+		rc = load_option(conf, origin, args, name, value, &w);
 	}
-	return 0;
+	return rc;
 }
 
 int sp_config_load(struct sp_config *conf, struct sp_config_args *args, int argc, char **argv,
@@ -365,7 +391,7 @@ int sp_config_load(struct sp_config *conf, struct sp_config_args *args, int argc
 	memset(conf, 0, sizeof(*conf));
 	memset(args, 0, sizeof(*args));
 	config_init(&lc);
-	rc = load_args(conf, &origin, args, argc, argv, 0, err, err_len);
+	rc = load_args(NULL, &origin, args, argc, argv, err, err_len);
 	if (rc == 0)
 		rc = load_defaults(conf, err, err_len);
 	if (rc == 0 && args->file != NULL) {
@@ -373,7 +399,7 @@ int sp_config_load(struct sp_config *conf, struct sp_config_args *args, int argc
 		rc = load_file(conf, &origin, args->file, &lc, err, err_len);
 	}
 	if (rc == 0)
-		rc = load_args(conf, &origin, args, argc, argv, 1, err, err_len);
+		rc = load_args(conf, &origin, args, argc, argv, err, err_len);
 	config_destroy(&lc);
 	if (rc == 0)
 		rc = sp_config_check(conf, &origin, err, err_len);

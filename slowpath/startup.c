@@ -424,15 +424,33 @@ static void reset_all(struct sp *sp)
 	}
 }
 
+/* A program marked bad has its flows reset at once: nothing lingers. */
+static void dismiss_all(struct sp *sp)
+{
+	uint32_t cursor = 1;
+	struct sp_app *app;
+
+	while ((app = sp_app_next(sp, &cursor)) != NULL) {
+		struct fp_app *fa = sp_app_fp(sp, app);
+
+		if (fa != NULL)
+			tas_store(&fa->bad, 1);
+		sp_app_leave(sp, app, "the service stops");
+	}
+}
+
 void sp_stop(struct sp *sp)
 {
 	uint64_t until = fp_now_ns() + RESET_LIMIT_NS;
 
 	sp_apps_close(sp);
 	sp->apps.draining = 1;
-	if (!sp->nic_dead)
+	if (!sp->nic_dead) {
 		reset_all(sp);
-	while (!sp->nic_dead && sp->conns.nopen != 0 && (sp->now_ns = fp_now_ns()) < until) {
+		dismiss_all(sp);
+	}
+	while (!sp->nic_dead && (sp->conns.nopen != 0 || sp->apps.count != 0) &&
+		(sp->now_ns = fp_now_ns()) < until) {
 		sp_round(sp);
 		usleep(1000);
 	}
