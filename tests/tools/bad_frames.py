@@ -148,7 +148,7 @@ def established_cases(sock):
         return b"\1\1\x08\x0a" + struct.pack("!II", value & 0xFFFFFFFF, 1)
 
     def seg(**fields):
-        return segment(sport=lport, **{"seq": mine, "ack": theirs, "flags": ACK, "options": stamps(stamp + 1), **fields})
+        return segment(sport=lport, **{"seq": mine, "ack": theirs, "flags": ACK, "options": stamps(stamp + 500), **fields})
 
     yield "RST far outside the window", seg(flags=RST, seq=mine + far), {"drop_bad_rst"}
     yield "RST in the window, not exact (RFC 5961)", seg(flags=RST, seq=mine + 1000), {"challenge_acks", "drop_bad_rst"}
