@@ -102,10 +102,11 @@ void tcp_tlp_arm(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *en
 	pto = max_u32(f->srtt_us >> 2, TLP_MIN_US);
 	if (f->inflight <= f->mss)
 		pto += TLP_DELACK_US;
-	if (!us_before(env->now_us + pto, c->rto_at_us))
-		return;
 	c->timer = TCP_TIMER_TLP;
 	c->timer_at_us = env->now_us + pto;
+	/* A probe in place of the first timeout spares the window of a flow with one segment. */
+	if (us_before(c->rto_at_us, c->timer_at_us))
+		c->timer_at_us = c->rto_at_us;
 }
 
 /* Section 7.4.2: what became of the probe. A loss that it repaired costs what any loss costs. */

@@ -139,6 +139,7 @@ static uint32_t fire_timer(struct fp_flow *f, struct tcp_cold *c, struct tcp_env
 		if (f->tx_una == f->tx_nxt)
 			return 0;
 		c->probe = TCP_PROBE_TLP;
+		tcp_rto_start(c, env);
 		return TCP_V_TX;
 	case TCP_TIMER_REO:
 		tcp_rack_detect(f, c, env);
@@ -196,10 +197,11 @@ uint32_t tcp_timer(struct fp_flow *f, struct fp_flow_cold *cold, struct tcp_env 
 		f->flags = (f->flags & ~FP_F_ACK_LATER) | FP_F_ACK_NOW;
 		v |= TCP_V_ACK;
 	}
-	if (c->run & TCP_RUN_RTO && us_due(c->rto_at_us, env->now_us))
-		v |= fire_rto(f, c, env);
+	/* Before the RTO, which a tail loss probe postpones. */
 	if (c->timer != TCP_TIMER_NONE && us_due(c->timer_at_us, env->now_us))
 		v |= fire_timer(f, c, env);
+	if (c->run & TCP_RUN_RTO && us_due(c->rto_at_us, env->now_us))
+		v |= fire_rto(f, c, env);
 	if ((c->run & ~TCP_RUN_RTO) != 0)
 		v |= fire_slow(f, c, env);
 	return v;

@@ -243,6 +243,21 @@ TEST_F(Loss, tlp_with_one_segment_waits_for_a_delayed_ack)
 	EXPECT_EQ(1u, h->cnt.tlp);
 }
 
+/* RFC 8985 7.2: a probe that would come after the RTO comes in its place. */
+TEST_F(Loss, tlp_replaces_the_first_rto_of_a_single_segment)
+{
+	write(MSS);
+	sent.clear();
+	pass_ms(201);
+	expect_data(0, MSS);
+	EXPECT_EQ(1u, h->cnt.tlp);
+	EXPECT_EQ(0u, h->cnt.rto);
+	EXPECT_EQ(10u * MSS, h->f.cwnd);
+	pass_ms(201);
+	expect_data(0, MSS);
+	EXPECT_EQ(1u, h->cnt.rto);
+}
+
 TEST_F(Loss, tlp_is_sent_once_and_then_the_rto_decides)
 {
 	write(seg_at(4));
