@@ -9,6 +9,7 @@ extern "C" {
 #include "tas/seq.h"
 #include "tas/wire.h"
 #include "tcp/tcp.h"
+#include "tcp/priv.h"
 }
 #undef _Static_assert
 
