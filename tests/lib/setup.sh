@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.."
 
 BUILD_PACKAGES="cmake ninja-build gcc g++ pkg-config git ca-certificates libc6-dev linux-libc-dev
 	libdpdk-dev libconfig-dev libnuma-dev libssl-dev libsystemd-dev libgtest-dev"
-TEST_PACKAGES="iproute2 procps util-linux iputils-ping curl wrk python3"
+TEST_PACKAGES="iproute2 procps util-linux iputils-ping openssl curl wrk python3"
 SERVERS="nginx redis-server redis-tools memcached iperf3"
 SERVER_DIR=${TAS_SERVERS:-build/servers}
 

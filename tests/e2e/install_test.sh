@@ -1,0 +1,39 @@
+#!/bin/bash
+# `make install` into a folder: everything an operator needs is there, and what is installed starts.
+. "$(dirname "$0")/../lib/e2e.sh"
+tas_only
+built
+watchdog 100
+
+within 60 env DESTDIR="$T/root" cmake --install "$TAS_BUILD" >"$T/install.log" 2>&1 || fail "cmake --install: status $?"
+found() { # found NAME: sets FOUND to the one file of that name
+	FOUND=$(find "$T/root" -name "$1" -type f)
+	[ -n "$FOUND" ] && [ "$(wc -l <<<"$FOUND")" = 1 ] || fail "not one $1 is installed: $FOUND"
+}
+for name in tas tas-run tasctl libtas.so tas.conf tas.service nginx-tas.conf tas.8 tasctl.8 tas-run.1 tas.conf.5; do
+	[ $name != tas.conf ] || continue
+	found $name
+done
+! find "$T/root" -name '*test*' -o -name 'e2e_*' -o -name '*.a' | grep . || fail "what is the build's own is installed"
+[ -n "$(find "$T/root" -path '*/etc/tas.conf')" ] || fail "etc/tas.conf is not installed"
+
+# The unit starts the file that was installed.
+found tas.service
+start=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$FOUND")
+[ -x "$T/root$start" ] || fail "tas.service starts $start, which is not installed"
+found tas
+DAEMON=$FOUND
+within 20 "$DAEMON" --version >"$T/out" || fail "tas --version: status $?"
+within 20 "$DAEMON" -n --config "$(find "$T/root" -path '*/etc/tas.conf')" >"$T/out" 2>&1 || fail "the installed tas.conf is refused: $(cat "$T/out")"
+
+# A configuration of the operator's is never overwritten.
+conf=$(find "$T/root" -path '*/etc/tas.conf')
+echo '# mine' >"$conf"
+within 60 env DESTDIR="$T/root" cmake --install "$TAS_BUILD" >"$T/install.log" 2>&1 || fail "a second install: status $?"
+[ "$(cat "$conf")" = '# mine' ] || fail "the operator's tas.conf was overwritten"
+
+# No library of the programs' needs more than libc.
+found libtas.so
+needed=$(objdump -p "$FOUND" | awk '/NEEDED/ { print $2 }' | grep -vE '^(libc\.so\.6|ld-linux.*)$' || :)
+[ -z "$needed" ] || fail "libtas.so needs $needed"
+say ok
