@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "tas/counters.h"
 #include "tas/ctl.h"
 extern "C" {
 #include "ctl_fake.h"
@@ -152,7 +153,13 @@ TEST_F(CtlServer, Flows_come_in_pages_each_once)
 	}
 	EXPECT_EQ(ids.size(), 5000u);
 	EXPECT_EQ(time_wait, 300u);
+	/* A filter that nothing passes must not make one page look at all of them. */
+	tas_ctl_request none = request(TAS_CTL_FLOWS);
+	none.filter.mask = TAS_CTL_BY_PID;
+	none.filter.pid = 999999;
+	EXPECT_EQ(all<tas_ctl_flow>(fd, none).size(), 0u);
 	EXPECT_LE(fake_looked_max(), 1100u);
+	EXPECT_GT(fake_looked_max(), 500u);
 	close(fd);
 }
 
@@ -244,8 +251,15 @@ TEST_F(CtlServer, Filters_narrow_and_combine)
 	q.filter.mask = TAS_CTL_BY_STATE;
 	q.filter.states = 1u << TAS_CTL_S_TIME_WAIT | 1u << TAS_CTL_S_SYN_SENT;
 	EXPECT_EQ(all<tas_ctl_flow>(fd, q).size(), 11u);
+	q.filter.mask = TAS_CTL_BY_PORT;
+	q.filter.port = htons(80); /* everybody's local one */
+	EXPECT_EQ(all<tas_ctl_flow>(fd, q).size(), 410u);
 	q = request(TAS_CTL_LISTENERS);
 	EXPECT_EQ(all<tas_ctl_listener>(fd, q).size(), 8u);
+	q.filter.mask = TAS_CTL_BY_PORT;
+	q.filter.port = htons(8003);
+	ASSERT_EQ(all<tas_ctl_listener>(fd, q).size(), 1u);
+	EXPECT_EQ(all<tas_ctl_listener>(fd, q)[0].id, 3u);
 	q.filter.mask = TAS_CTL_BY_PID;
 	q.filter.pid = 1001;
 	EXPECT_EQ(all<tas_ctl_listener>(fd, q).size(), 2u);
@@ -268,6 +282,7 @@ TEST_F(CtlServer, Limit_and_cursor_go_through_listeners_and_apps)
 		tas_ctl_request q = request(TAS_CTL_LISTENERS);
 		std::set<uint32_t> ids;
 		q.limit = limit;
+		EXPECT_EQ(ask(fd, q).head.nrows, limit != 0 ? limit : ask(fd, q).head.nrows);
 		for (auto &r : all<tas_ctl_listener>(fd, q))
 			ids.insert(r.id);
 		EXPECT_EQ(ids.size(), 1000u);
@@ -295,7 +310,15 @@ TEST_F(CtlServer, Counters_come_with_unit_and_help)
 	}
 	EXPECT_EQ(sum["drop_short"], 9u);
 	EXPECT_EQ(sum["drop_stray"], 5u);
-	EXPECT_GT(slow, 20u);
+	std::map<uint32_t, std::vector<std::string>> names;
+	for (auto &c : all<tas_ctl_counter>(fd, request(TAS_CTL_COUNTERS)))
+		names[c.core].push_back(c.name);
+#define NAME(name, unit, help) #name,
+	EXPECT_EQ(names[TAS_CTL_SLOW_PATH], (std::vector<std::string>{TAS_SP_COUNTERS(NAME)}));
+	for (uint32_t core = 0; core < 3; core++)
+		EXPECT_EQ(names[core], (std::vector<std::string>{TAS_FP_COUNTERS(NAME)}));
+#undef NAME
+	EXPECT_EQ(slow, names[TAS_CTL_SLOW_PATH].size());
 	Page p = ask(fd, request(TAS_CTL_STATUS));
 	EXPECT_EQ(p.row<tas_ctl_status>(0).drops, 14u);
 	EXPECT_EQ(p.row<tas_ctl_status>(0).refused, 2u);
@@ -408,7 +431,9 @@ TEST_F(CtlServer, Malformed_requests_are_refused_counted_and_end_the_connection)
 		EXPECT_EQ(fake_clients(), 0u) << row.what;
 		close(fd);
 	}
-	char big[200] = {};
+	char big[200] = {}; /* a good request, and more behind it */
+	tas_ctl_request good = request(TAS_CTL_FLOWS);
+	memcpy(big, &good, sizeof(good));
 	int fd = dial();
 	Page p = ask(fd, big, sizeof(big));
 	EXPECT_EQ(p.head.status, -EINVAL);
@@ -494,6 +519,51 @@ TEST_F(CtlServer, Clients_are_bounded_and_their_places_come_back)
 	close(fd);
 }
 
+/* Users without rights can take many places, but not root's; and every place comes back. */
+TEST_F(CtlServer, Places_are_kept_for_root)
+{
+	if (geteuid() != 0)
+		GTEST_SKIP() << "needs root to become someone else";
+	ASSERT_EQ(fake_start(path.c_str(), 1, 10, 0, 0), 0);
+	ASSERT_EQ(chmod(dir.c_str(), 0755), 0);
+	ASSERT_EQ(chmod(path.c_str(), 0666), 0);
+	for (int i = 0; i < 100; i++) {
+		close(dial());
+		fake_turn(1000);
+	}
+	ASSERT_EQ(fake_clients(), 0u);
+	int go[2];
+	ASSERT_EQ(pipe(go), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		char c;
+
+		if (setuid(65534) != 0)
+			_exit(1);
+		for (int i = 0; i < 40; i++) {
+			sockaddr_un sa{};
+			int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+			sa.sun_family = AF_UNIX;
+			strcpy(sa.sun_path, path.c_str());
+			while (connect(fd, (sockaddr *)&sa, sizeof(sa)) != 0)
+				usleep(1000);
+		}
+		close(go[1]);
+		_exit(read(go[0], &c, 1) != 0);
+	}
+	close(go[0]);
+	for (int i = 0; i < 6000 && fake_clients() + fake_refused() < 40; i++)
+		fake_turn(10);
+	EXPECT_EQ(fake_clients(), 24u);
+	int fd = dial();
+	EXPECT_EQ(ask(fd, request(TAS_CTL_STATUS)).head.status, 0);
+	close(fd);
+	close(go[1]);
+	int status;
+	waitpid(pid, &status, 0);
+	EXPECT_EQ(status, 0);
+}
+
 TEST_F(CtlServer, Socket_has_its_mode_and_a_dead_ones_place_is_taken)
 {
 	struct stat st;
@@ -512,6 +582,7 @@ TEST_F(CtlServer, Socket_has_its_mode_and_a_dead_ones_place_is_taken)
 	ASSERT_EQ(bind(dead, (sockaddr *)&sa, sizeof(sa)), 0);
 	ASSERT_EQ(listen(dead, 1), 0);
 	EXPECT_EQ(fake_start(path.c_str(), 1, 1, 0, 0), -EADDRINUSE); /* somebody answers */
+	EXPECT_EQ(stat(path.c_str(), &st), 0);			      /* ... and goes on to */
 	fake_stop();
 	close(dead);
 	EXPECT_EQ(fake_start(path.c_str(), 1, 1, 0, 0), 0); /* nobody any more */
