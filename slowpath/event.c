@@ -79,6 +79,7 @@ void sp_tick(struct sp *sp)
 {
 	sp_neigh_tick(sp);
 	sp_tw_tick(sp);
+	sp_accept_tick(sp);
 	sp_apps_tick(sp);
 	sp_reap_run(sp);
 }

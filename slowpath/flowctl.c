@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "sp.h"
+#include "conn/internal.h"
 
 #define BACKLOG_START 256u
 #define BACKLOG_ROOM  65536u /* no new flows for a core behind this many messages */
@@ -34,6 +34,20 @@ static int grow(struct sp_backlog *b)
 	return 0;
 }
 
+/* Into the ring; a connection that its core will now know may be shown to those who accept. */
+static int put(struct sp *sp, uint32_t core, const struct sp_msg *m)
+{
+	struct sp_conn *c;
+	int err = fp_send(sp->fp, core, m);
+
+	if (err != 0 || m->type != SP_FLOW_INSTALL)
+		return err;
+	c = sp_conn_get(sp, m->id);
+	if (c != NULL && c->gen == m->gen)
+		sp_accept_publish(sp, c);
+	return 0;
+}
+
 /*
  * Memory for a message that must not be lost is memory we cannot do without: wait for the core
  * rather than lose an installed connection. The core never waits for us, so this ends.
@@ -41,7 +55,7 @@ static int grow(struct sp_backlog *b)
 static void send_waiting(struct sp *sp, uint32_t core, const struct sp_msg *m)
 {
 	sp_flow_flush(sp);
-	while (sp->backlog[core].count != 0 || fp_send(sp->fp, core, m) != 0)
+	while (sp->backlog[core].count != 0 || put(sp, core, m) != 0)
 		sp_flow_flush(sp);
 }
 
@@ -49,7 +63,7 @@ static void send_msg(struct sp *sp, uint32_t core, const struct sp_msg *m)
 {
 	struct sp_backlog *b = &sp->backlog[core];
 
-	if (b->count == 0 && fp_send(sp->fp, core, m) == 0)
+	if (b->count == 0 && put(sp, core, m) == 0)
 		return;
 	if (b->count == b->size && grow(b) != 0) {
 		send_waiting(sp, core, m);
@@ -206,7 +220,7 @@ void sp_flow_flush(struct sp *sp)
 	for (i = 0; i < sp->ncores; i++) {
 		struct sp_backlog *b = &sp->backlog[i];
 
-		while (b->count != 0 && fp_send(sp->fp, i, &b->msgs[b->head]) == 0) {
+		while (b->count != 0 && put(sp, i, &b->msgs[b->head]) == 0) {
 			b->head = (b->head + 1) % b->size;
 			b->count--;
 		}

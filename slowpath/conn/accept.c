@@ -16,6 +16,10 @@
 #include "flowctl.h"
 #include "futex.h"
 
+/* A claim is made good by the next ring of a bell: this is for a program that stopped in between.
+ */
+#define CLAIM_NS 5000000000ull
+
 static struct tas_accept *place(const struct sp_listener *l, uint32_t i)
 {
 	return &l->seg->queue[i];
@@ -35,16 +39,22 @@ void sp_accept_reserve(struct sp_listener *l, struct sp_conn *c)
 	} while (l->accept[i].conn != 0); /* ends: nqueued < entries */
 	l->accept[i].conn = c->id;
 	l->accept[i].ticket = ++l->ticket;
+	l->accept[i].claimed_ns = 0;
 	l->nqueued++;
 	c->accept_entry = i;
 	c->accept_ticket = l->ticket;
-	c->flags |= SP_CONN_QUEUED;
+	c->flags |= SP_CONN_QUEUED | SP_CONN_HIDDEN;
 }
 
-void sp_accept_publish(struct sp *sp, struct sp_listener *l, const struct sp_conn *c)
+void sp_accept_publish(struct sp *sp, struct sp_conn *c)
 {
-	struct tas_accept *a = place(l, c->accept_entry);
+	struct sp_listener *l = sp_listener_get(sp, c->listener);
+	struct tas_accept *a;
 
+	if (!(c->flags & SP_CONN_HIDDEN))
+		return;
+	c->flags &= ~SP_CONN_HIDDEN;
+	a = place(l, c->accept_entry);
 	tas_store(&a->flow, c->id);
 	tas_store(&a->gen, c->gen);
 	tas_store(&a->core, fp_core_of(sp->fp, &c->tuple));
@@ -177,26 +187,25 @@ void sp_accept_clear(struct sp *sp, struct sp_conn *c)
 		orphan_del(sp, c);
 	if (!(c->flags & SP_CONN_QUEUED))
 		return;
-	c->flags &= ~SP_CONN_QUEUED;
+	c->flags &= ~(SP_CONN_QUEUED | SP_CONN_HIDDEN);
 	l->accept[c->accept_entry].conn = 0;
 	l->nqueued--;
 	tas_store_rel(&place(l, c->accept_entry)->word, TAS_ACCEPT_EMPTY);
 }
 
 /* Is the claim in `word` one that a living holder may still make good? */
-static int claim_stands(const struct sp *sp, const struct sp_listener *l, uint64_t word,
-	uint32_t ticket, uint32_t leaving)
+static int claim_stands(
+	const struct sp_listener *l, uint64_t word, uint32_t ticket, uint32_t leaving)
 {
 	uint32_t claimer = (uint32_t)(word >> 32) & 0x3fffffffu;
 
-	(void)sp;
 	return TAS_ACCEPT_KIND(word) == TAS_ACCEPT_TAKEN && (uint32_t)word == ticket &&
 	       claimer != leaving && claimer != 0 && sp_listener_held_by(l, claimer);
 }
 
 /*
- * Places behind the takers' hint have come alive again: let them look at one whole turn. A taker moves the hint by
- * compare-and-swap; it must not find the value that it read before it looked.
+ * Places behind the takers' hint have come alive again: let them look at one whole turn. A taker
+ * moves the hint by compare-and-swap; it must not find the value that it read before it looked.
  */
 static void reset_hint(struct sp_listener *l)
 {
@@ -207,6 +216,24 @@ static void reset_hint(struct sp_listener *l)
 	tas_store_rel(&l->seg->head, head);
 }
 
+/* Is the place occupied, and can holders see it? */
+static int is_shown(struct sp *sp, const struct sp_accept *a)
+{
+	const struct sp_conn *c = sp_conn_get(sp, a->conn);
+
+	return c != NULL && !(c->flags & SP_CONN_HIDDEN);
+}
+
+/* `moved` places have come alive again. */
+static void offer_again(struct sp *sp, struct sp_listener *l, uint32_t moved)
+{
+	if (moved == 0)
+		return;
+	reset_hint(l);
+	while (moved-- > 0)
+		sp_accept_notify(sp, l, 1);
+}
+
 void sp_accept_requeue(struct sp *sp, struct sp_listener *l, uint32_t app)
 {
 	uint32_t i, moved = 0;
@@ -214,19 +241,52 @@ void sp_accept_requeue(struct sp *sp, struct sp_listener *l, uint32_t app)
 	for (i = 0; i < l->entries; i++) {
 		uint64_t queued = TAS_ACCEPT_WORD(TAS_ACCEPT_QUEUED, 0, l->accept[i].ticket), word;
 
-		if (l->accept[i].conn == 0)
+		if (!is_shown(sp, &l->accept[i]))
 			continue;
 		word = tas_load_acq(&place(l, i)->word);
-		if (word == queued || claim_stands(sp, l, word, l->accept[i].ticket, app))
+		if (word == queued || claim_stands(l, word, l->accept[i].ticket, app))
 			continue;
 		tas_store_rel(&place(l, i)->word, queued);
 		moved++;
 	}
-	if (moved == 0)
-		return;
-	reset_hint(l);
-	while (moved-- > 0)
-		sp_accept_notify(sp, l, 1);
+	offer_again(sp, l, moved);
+}
+
+/* 1 when the place has been claimed for CLAIM_NS and was put back. */
+static int put_back_late(struct sp *sp, struct sp_listener *l, uint32_t i)
+{
+	struct sp_accept *a = &l->accept[i];
+	uint64_t queued = TAS_ACCEPT_WORD(TAS_ACCEPT_QUEUED, 0, a->ticket);
+
+	if (tas_load_acq(&place(l, i)->word) == queued) {
+		a->claimed_ns = 0;
+	} else if (a->claimed_ns == 0) {
+		a->claimed_ns = sp->now_ns;
+	} else if (sp->now_ns - a->claimed_ns >= CLAIM_NS) {
+		a->claimed_ns = 0;
+		tas_store_rel(&place(l, i)->word, queued);
+		return 1;
+	}
+	return 0;
+}
+
+void sp_accept_tick(struct sp *sp)
+{
+	uint32_t cursor = 1, i;
+	struct sp_listener *l;
+
+	while ((l = sp_listener_next(sp, &cursor)) != NULL) {
+		uint32_t left = l->nqueued, moved = 0;
+
+		for (i = 0; i < l->entries && left > 0; i++) {
+			if (l->accept[i].conn == 0)
+				continue;
+			left--;
+			if (is_shown(sp, &l->accept[i]))
+				moved += (uint32_t)put_back_late(sp, l, i);
+		}
+		offer_again(sp, l, moved);
+	}
 }
 
 void sp_accept_abandon(struct sp *sp, struct sp_listener *l, struct sp_app *app)

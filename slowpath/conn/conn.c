@@ -68,8 +68,6 @@ static int accept_ack(struct sp *sp, struct sp_conn *c, const struct sp_conn_inp
 	sp_conn_establish(sp, c);
 	if (in->seg->len != 0 || (in->seg->flags & TCP_FIN))
 		sp_flow_frame(sp, c, in->frame, in->frame_len, in->gso_size);
-	if (l != NULL)
-		sp_accept_publish(sp, l, c);
 	return 0;
 }
 

@@ -37,7 +37,8 @@ enum sp_conn_state {
 #define SP_CONN_PASSIVE 0x0010u
 #define SP_CONN_RETRANS                                                                            \
 	0x0020u /* its SYN or SYN-ACK was sent more than once: no RTT sample (Karn) */
-#define SP_CONN_QUEUED	0x0040u /* in its listener's accept queue, not yet taken */
+#define SP_CONN_QUEUED 0x0040u /* in its listener's accept queue, not yet taken */
+#define SP_CONN_HIDDEN	0x0800u /* place not shown yet: its core may not know it */
 #define SP_CONN_TIMER	0x0080u /* in the timer wheel */
 #define SP_CONN_HALF	0x0100u /* counted among the half-open ones */
 #define SP_CONN_ORPHAN	0x0400u /* in its claimer's list of orphans */

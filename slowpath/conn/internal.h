@@ -110,12 +110,14 @@ int sp_listener_held_by(const struct sp_listener *l, uint32_t app);
 void sp_listeners_free(struct sp *sp);
 
 int sp_accept_full(const struct sp_listener *l);
-/* Reserves a place for the connection: entry and ticket. The place is published by
- * sp_accept_publish. */
+/* Reserves a place for the connection: entry and ticket. */
 void sp_accept_reserve(struct sp_listener *l, struct sp_conn *c);
-void sp_accept_publish(struct sp *sp, struct sp_listener *l, const struct sp_conn *c);
+/* The core can know the connection now: shows its place to the holders. Harmless for others. */
+void sp_accept_publish(struct sp *sp, struct sp_conn *c);
 /* The connection was taken or is gone: its place is free. */
 void sp_accept_clear(struct sp *sp, struct sp_conn *c);
+/* Offers again what a holder claimed long ago and has not bound: it was refused, or stopped. */
+void sp_accept_tick(struct sp *sp);
 /* A holder left: what it had claimed is offered to the others again. */
 void sp_accept_requeue(struct sp *sp, struct sp_listener *l, uint32_t app);
 /* The listener goes: reset what waits; what `app` has claimed waits for the cores' word on app. */

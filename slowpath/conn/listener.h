@@ -23,6 +23,7 @@ struct sp_conn;
 struct sp_accept {
 	uint32_t conn; /* 0: empty */
 	uint32_t ticket;
+	uint64_t claimed_ns; /* seen claimed and not yet bound since then, 0 = not */
 };
 
 struct sp_listener {

@@ -167,6 +167,46 @@ TEST_F(Listener, Queue_ManyTurnsInAnyOrder_EveryConnectionOnce)
 	EXPECT_GT(done, 1000u);
 }
 
+TEST_F(Listener, CoresRingFull_EntryShownOnlyWhenTheCoreCanKnow)
+{
+	struct sp_listener *l = listener(app, 80);
+	arm(l, app, TAS_ARM_ALL, 0, 5);
+	fake_ring_room = 0;
+	struct sp_conn *c = connect_peer(40000, 80);
+	ASSERT_EQ(c->state, SP_CONN_OPEN);
+	EXPECT_EQ(queued(l), 0u);
+	EXPECT_EQ(l->nqueued, 1u);
+	EXPECT_EQ(fake_nrings, 0u);
+	fake_advance(sp, 20 * FAKE_SECOND); /* not taken for a forgotten claim either */
+	struct sp_app *b = program();
+	sp_listener_hold(sp, l, b);
+	sp_listener_leave(sp, l, b);
+	EXPECT_EQ(queued(l), 0u);
+	fake_ring_room = UINT32_MAX;
+	sp_round(sp);
+	EXPECT_EQ(queued(l), 1u);
+	EXPECT_EQ(fake_nrings, 1u);
+}
+
+TEST_F(Listener, ClaimedAndForgotten_OfferedAgainAfterAWhile)
+{
+	struct sp_listener *l = listener(app, 80);
+	struct sp_conn *c = connect_peer(40000, 80);
+	ASSERT_TRUE(claim(l, c->accept_entry, app->id));
+	arm(l, app, TAS_ARM_EXCLUSIVE, 0, 5);
+	fake_forget();
+	fake_advance(sp, 4 * FAKE_SECOND);
+	EXPECT_EQ(queued(l), 0u);
+	fake_advance(sp, 4 * FAKE_SECOND);
+	EXPECT_EQ(queued(l), 1u);
+	EXPECT_EQ(fake_nrings, 1u);
+	ASSERT_TRUE(claim(l, c->accept_entry, app->id));
+	fake_advance(sp, 4 * FAKE_SECOND);
+	EXPECT_EQ(queued(l), 0u); /* the time counts anew */
+	taken(c, app, 3);
+	EXPECT_EQ(l->nqueued, 0u);
+}
+
 /* ---- lookup ---- */
 
 TEST_F(Listener, ExactAddress_BeforeWildcard)
