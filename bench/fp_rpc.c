@@ -24,12 +24,15 @@
 struct peer {
 	uint32_t seq, ack, chunk;
 	uint64_t written;
-	uint8_t frame[HEAD + 2048];
 };
 
+/* The device's buffers: the same ones again and again. */
+static uint8_t frames[NIC_BURST][HEAD + 2048];
+
 static struct peer *peers;
-static uint32_t burst_first, burst_count, nflows, payload;
+static uint32_t burst_count, nflows, payload;
 static uint64_t tx_frames;
+static uint32_t *pool, npool; /* send chunks */
 
 static int port_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max)
 {
@@ -38,9 +41,8 @@ static int port_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int ma
 	(void)n;
 	(void)queue;
 	for (i = 0; i < burst_count && i < (uint32_t)max; i++)
-		pkts[i] = (struct nic_rxpkt){.data = peers[(burst_first + i) % nflows].frame,
-			.len = HEAD + payload,
-			.flags = NIC_RX_CSUM_OK};
+		pkts[i] = (struct nic_rxpkt){
+			.data = frames[i], .len = HEAD + payload, .flags = NIC_RX_CSUM_OK};
 	burst_count = 0;
 	return (int)i;
 }
@@ -171,10 +173,9 @@ static void install(struct fp *fp, uint32_t i)
 	while (fp_send(fp, 0, &m))
 		fp_core_poll(&fp->cores[0], fp_now_ns());
 	peers[i].seq = peers[i].ack = 1001;
-	peers[i].chunk = TAS_SEG_CHUNKS + i; /* its own send chunk */
 }
 
-static void write_frame(uint32_t i, uint32_t ts)
+static void write_frame(uint8_t *frame, uint32_t i, uint32_t ts)
 {
 	struct peer *p = &peers[i];
 	struct tas_tuple t = tuple_of(i);
@@ -188,32 +189,35 @@ static void write_frame(uint32_t i, uint32_t ts)
 		.ts_val = ts,
 		.wscale = SEG_NO_WSCALE};
 
-	memset(p->frame, 0, 14);
-	p->frame[12] = 8;
-	wire_ip4_emit(p->frame + 14, tas_addr_v4(t.raddr), OUR_ADDR, 6, (uint16_t)(52 + payload), 0,
-		0, 64);
-	wire_tcp_emit(p->frame + 34, &h);
+	memset(frame, 0, 14);
+	frame[12] = 8;
+	wire_ip4_emit(
+		frame + 14, tas_addr_v4(t.raddr), OUR_ADDR, 6, (uint16_t)(52 + payload), 0, 0, 64);
+	wire_tcp_emit(frame + 34, &h);
 	p->seq += payload;
 }
 
-/* The program: reads all, answers with as much. */
-static void answer(struct fp_app *a, uint32_t slot)
+/*
+ * The program: reads all, answers with `len` bytes. What was sent before is acknowledged by what
+ * came, so its chunk is free and the list starts anew in the chunk freed last, as libtas does it.
+ */
+static void answer(struct fp_app *a, uint32_t slot, uint32_t len)
 {
 	struct tas_sock *s = fp_slot_sock(a, slot);
 	struct peer *p = &peers[slot];
-	uint64_t pos = p->written;
 
-	if (pos % TAS_CHUNK_BYTES + payload > TAS_CHUNK_BYTES) /* goes round in its one chunk */
+	if (p->chunk)
+		pool[npool++] = p->chunk;
+	p->chunk = pool[--npool];
+	s->tx_first_chunk = p->chunk;
+	s->tx_first_pos = p->written;
+	if (p->written % TAS_CHUNK_BYTES + len > TAS_CHUNK_BYTES)
 		tas_store((uint32_t *)((char *)a->region + a->off_txnext) + p->chunk, p->chunk);
-	if (pos == 0) {
-		s->tx_first_chunk = p->chunk;
-		s->tx_first_pos = 0;
-	}
-	p->written += payload;
+	p->written += len;
 	s->rx_tail = s->rx_head;
 	tas_store_rel(&s->tx_head, p->written);
 	tas_bell_ring(tas_region_bell(a->region, a->off_tobells, a->bell_bytes, 0), slot);
-	p->ack += payload;
+	p->ack += len;
 }
 
 static uint64_t poll_cycles(struct fp *fp)
@@ -243,21 +247,37 @@ static double run(struct fp *fp, uint32_t burst)
 
 	for (done = 0; done < RPCS; done += burst) {
 		for (i = 0; i < burst; i++)
-			write_frame((at + i) % nflows, (uint32_t)(fp_now_ns() / 1000000));
-		burst_first = at;
+			write_frame(
+				frames[i], (at + i) % nflows, (uint32_t)(fp_now_ns() / 1000000));
 		burst_count = burst;
 		cycles = poll_cycles(fp);
 		while (tas_bell_take(tas_region_bell(a->region, a->off_evqs, a->bell_bytes, 0),
 			a->nslots, &cursor, &first))
 			;
 		for (i = 0; i < burst; i++)
-			answer(a, (at + i) % nflows);
+			answer(a, (at + i) % nflows, payload);
 		cycles += poll_cycles(fp);
 		sample[n++] = (double)cycles / burst;
 		at = (at + burst) % nflows;
 	}
 	qsort(sample, n, sizeof(sample[0]), by_value);
 	return sample[n / 2];
+}
+
+/* Streams at different positions: in step, all would use the same sets of the cache. */
+static void spread(struct fp *fp)
+{
+	struct fp_app *a = fp_app(fp, 1);
+	uint32_t i;
+
+	npool = a->nsegs * TAS_SEG_CHUNKS - TAS_SEG_CHUNKS;
+	pool = calloc(npool, sizeof(*pool));
+	for (i = 0; i < npool; i++)
+		pool[i] = TAS_SEG_CHUNKS + i;
+	for (i = 0; i < nflows; i++) {
+		answer(a, i, 64 + (uint32_t)rand() % 12000);
+		fp_core_poll(&fp->cores[0], fp_now_ns());
+	}
 }
 
 int main(int argc, char **argv)
@@ -281,6 +301,7 @@ int main(int argc, char **argv)
 		install(fp, i);
 	while (fp_core_poll(&fp->cores[0], fp_now_ns()))
 		;
+	spread(fp);
 	for (i = 0; i < RUNS; i++)
 		r[i] = run(fp, burst);
 	qsort(r, RUNS, sizeof(r[0]), by_value);

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include "core.h"
 
+#define PREFETCH_SLOTS 8u
+
 /* What the program says, loaded once. */
 struct news {
 	uint64_t rx_tail, tx_head, tx_first_pos;
@@ -156,6 +158,23 @@ void fp_slot_rung(struct fp_core *core, struct fp_app *app, uint32_t slot)
 		bound_slot(core, app, slot, id);
 }
 
+/* The slots' second lines and their flows, some ahead of their turn. */
+static void prefetch_rung(
+	const struct fp_core *core, const struct fp_app *app, uint32_t first, uint64_t bits)
+{
+	uint32_t n;
+
+	for (n = 0; bits && n < PREFETCH_SLOTS; bits &= bits - 1, n++) {
+		uint32_t slot = first + (uint32_t)__builtin_ctzll(bits),
+			 id = tas_load(&app->slot_flow[slot]);
+
+		__builtin_prefetch(&fp_slot_sock(app, slot)->rx_tail);
+		__builtin_prefetch(fp_slot_sock(app, slot));
+		if (id != FP_FLOW_NONE && id <= core->fp->max_flow)
+			fp_flow_prefetch(core->fp, id);
+	}
+}
+
 static uint32_t rung_word(struct fp_core *core, struct fp_app *app, uint32_t first, uint64_t bits)
 {
 	uint32_t n = 0;
@@ -163,6 +182,8 @@ static uint32_t rung_word(struct fp_core *core, struct fp_app *app, uint32_t fir
 	for (; bits && !tas_load(&app->bad); bits &= bits - 1, n++) {
 		uint32_t slot = first + (uint32_t)__builtin_ctzll(bits);
 
+		if (n % PREFETCH_SLOTS == 0)
+			prefetch_rung(core, app, first, bits);
 		if (slot >= app->nslots)
 			fp_app_fault(core, app, &core->cnt.refuse_slot);
 		else

@@ -189,6 +189,26 @@ static inline uint64_t fp_tx_una(const struct fp_flow *f)
 	return f->tx_una < f->tx_head ? f->tx_una : f->tx_head;
 }
 
+/*
+ * Brings in what processing a segment of the flow will touch: the record's second line, the
+ * engine's part, and TCP's first and last lines, between which lies what only loss recovery reads.
+ */
+static inline void fp_flow_prefetch(const struct fp *fp, uint32_t id)
+{
+	const char *hot = (const char *)&fp->flows[id], *cold = (const char *)&fp->cold[id];
+	const char *tcp = (const char *)&fp->cold[id].tcp;
+	uint32_t line;
+
+	__builtin_prefetch(hot);
+	__builtin_prefetch(hot + TAS_CACHELINE);
+	__builtin_prefetch(cold);
+	__builtin_prefetch(cold + TAS_CACHELINE);
+	for (line = 0; line < 6; line++)
+		__builtin_prefetch(tcp + line * TAS_CACHELINE);
+	__builtin_prefetch(tcp + offsetof(struct tcp_cold, drs_read));
+	__builtin_prefetch(tcp + offsetof(struct tcp_cold, bytes_in));
+}
+
 /* core.c */
 /* One round of the loop at time `now_ns`; returns how much work was found. */
 uint32_t fp_core_poll(struct fp_core *core, uint64_t now_ns);

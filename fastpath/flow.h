@@ -44,8 +44,9 @@
 #define FP_F_WHEEL     0x20000u /* engine: in the wheel */
 #define FP_F_TX_WAIT   0x40000u /* the program waits for send space */
 #define FP_F_FEEDBACK  0x80000u /* congestion control feedback gathered since last time */
-#define FP_F_NEWS      0x100000u /* engine: in the core's list of flows whose slot is to be published \
-				  */
+#define FP_F_NEWS                                                                                  \
+	0x100000u /* engine: in the core's list of flows whose slot is to be published             \
+		   */
 #define FP_F_NOTIFY	0x200000u  /* engine: ... and whose program is to be told */
 #define FP_F_ACK_LISTED 0x400000u  /* engine: in the core's list of flows that owe an ACK */
 #define FP_F_PACE_WAIT	0x800000u  /* engine: waits in the wheel for pace_next_ns */
@@ -122,6 +123,11 @@ struct fp_flow_cold {
 	uint32_t tx_list_next, tx_list_prev; /* active list of tx */
 	uint32_t retry_slot; /* slot to look at again when the wheel fires, FP_SLOT_NONE = none */
 	struct fp_wheel_node wheel;
+	uint16_t retry_app; /* with retry_slot */
+	uint8_t tos, ttl;
+	uint8_t close_reason; /* enum fp_close_reason, with FP_F_CLOSING */
+	uint8_t pad[3];
+	/* Two lines so far: all that the engine's common case touches. */
 	struct tas_tuple tuple;
 	uint64_t hash;	/* keyed hash of the tuple */
 	uint32_t group; /* RSS bucket */
@@ -129,12 +135,9 @@ struct fp_flow_cold {
 	uint32_t listener, accept_entry, accept_ticket; /* while not taken */
 	int32_t close_error;				/* with FP_F_CLOSING */
 	uint64_t opened_ns;				/* CLOCK_MONOTONIC */
-	uint64_t fb_sent_ns;				/* last feedback message */
-	uint16_t retry_app;				/* with retry_slot */
-	uint8_t tos, ttl;
-	uint8_t close_reason; /* enum fp_close_reason, with FP_F_CLOSING */
-	uint8_t pad[3];
 	struct tcp_cold tcp __attribute__((aligned(TAS_CACHELINE)));
 } __attribute__((aligned(TAS_CACHELINE)));
+
+_Static_assert(offsetof(struct fp_flow_cold, tuple) == 128, "the engine's part is two cache lines");
 
 #endif

@@ -121,6 +121,17 @@ void fp_table_prefetch(const struct fp_table *t, uint32_t group, uint64_t hash)
 	__builtin_prefetch(first_bucket(t, group, hash));
 }
 
+uint32_t fp_table_guess(const struct fp_table *t, uint32_t group, uint64_t hash)
+{
+	const struct fp_bucket *b = first_bucket(t, group, hash);
+	uint32_t i;
+
+	for (i = 0; i < FP_BUCKET_WAYS; i++)
+		if (b->tag[i] == (uint32_t)hash && b->flow[i] != FP_FLOW_NONE)
+			return b->flow[i];
+	return FP_FLOW_NONE;
+}
+
 static int same_tuple(
 	const struct fp_flow *f, const struct fp_flow_cold *c, const struct tas_tuple *tuple)
 {

@@ -37,6 +37,9 @@ void fp_table_init(struct fp_table *t, struct fp_bucket *zeroed, uint32_t ngroup
 uint64_t fp_table_hash(const struct fp_table *t, const struct tas_tuple *tuple);
 /* Brings the first bucket into the cache. */
 void fp_table_prefetch(const struct fp_table *t, uint32_t group, uint64_t hash);
+/* Which flow it probably is, from the first bucket alone, or FP_FLOW_NONE: for prefetching its
+ * record. */
+uint32_t fp_table_guess(const struct fp_table *t, uint32_t group, uint64_t hash);
 /* The flow id of the tuple, or FP_FLOW_NONE. */
 uint32_t fp_table_find(const struct fp_table *t, const struct fp_flow *flows,
 	const struct fp_flow_cold *cold, uint32_t group, uint64_t hash,

@@ -6,8 +6,9 @@
 #include <errno.h>
 #include "core.h"
 
-#define FEEDBACK_MIN_NS 100000ull  /* design.md section 5: an RTT or 100 us, whichever is longer */
-#define RETRY_NS	1000000ull /* a take that found no memory is looked at again */
+#define FEEDBACK_MIN_NS	 100000ull /* design.md section 5: an RTT or 100 us, whichever is longer */
+#define FEEDBACK_IDLE_NS 10000000ull
+#define RETRY_NS	 1000000ull /* a take that found no memory is looked at again */
 
 static void fill_identity(struct fp_core *core, uint32_t id, const struct fp_flow_init *in)
 {
@@ -198,20 +199,38 @@ void fp_flow_limit(struct fp_core *core, uint32_t id)
 		c->tx_limit = limit;
 }
 
+/*
+ * Is there anything to tell? Losses and marks at once; else a round trip's counts, but of a flow
+ * that leaves its window half empty (small requests) only now and then: they change nothing.
+ */
+static int feedback_due(
+	const struct fp_core *core, const struct fp_flow *f, const struct fp_flow_cold *c)
+{
+	uint64_t since = core->env.now_ns - c->tcp.fb_start_ns;
+
+	if (c->tcp.fb.events != 0)
+		return 1;
+	if (c->tcp.fb.marked == 0 && c->tcp.fb.acked < f->cwnd / 2)
+		return since >= FEEDBACK_IDLE_NS;
+	return since >= FEEDBACK_MIN_NS;
+}
+
 static void feedback(struct fp_core *core, uint32_t id)
 {
 	struct fp_flow *f = &core->fp->flows[id];
 	struct fp_flow_cold *c = &core->fp->cold[id];
-	struct fp_event ev = {.type = FP_EV_FEEDBACK, .id = id, .gen = f->gen, .conn = c->conn};
+	struct fp_event ev;
 
-	if (core->env.now_ns - c->fb_sent_ns < FEEDBACK_MIN_NS && c->tcp.fb.events == 0)
+	if (!feedback_due(core, f, c) || !fp_event_room(core, 1))
 		return;
-	if (!fp_event_room(core, 1))
-		return;
+	memset(&ev, 0, sizeof(ev));
+	ev.type = FP_EV_FEEDBACK;
+	ev.id = id;
+	ev.gen = f->gen;
+	ev.conn = c->conn;
 	tcp_feedback_take(f, c, &core->env, &ev.u.fb);
 	fp_event_put(core, &ev);
 	core->cnt.cc_feedback++;
-	c->fb_sent_ns = core->env.now_ns;
 	fp_slot_stats(core->fp, id);
 }
 

@@ -127,6 +127,18 @@ static void unknown(struct fp_core *core, const struct nic_rxpkt *pkt, const str
 		core->cnt.drop_not_for_us++;
 }
 
+/* Before any record is read: all of them on their way. */
+static void prefetch_flows(const struct fp *fp, const struct burst *b)
+{
+	uint32_t i, id;
+
+	for (i = 0; i < b->count; i++) {
+		id = fp_table_guess(&fp->table, b->group[i], b->hash[i]);
+		if (id != FP_FLOW_NONE)
+			fp_flow_prefetch(fp, id);
+	}
+}
+
 /* Looks all segments up and chains those of one flow. */
 static void look_up(struct fp_core *core, struct burst *b)
 {
@@ -144,8 +156,6 @@ static void look_up(struct fp_core *core, struct burst *b)
 			unknown(core, b->pkt[i], &b->seg[i]);
 			continue;
 		}
-		__builtin_prefetch(&fp->flows[id].tx_una);
-		__builtin_prefetch(&fp->cold[id]);
 		if (*l && b->flow[*l - 1] == id)
 			b->next[*l - 1] = (uint8_t)(i + 1);
 		*l = (uint8_t)(i + 1);
@@ -224,6 +234,7 @@ void fp_rx_frames(struct fp_core *core, const struct nic_rxpkt *pkts, uint32_t c
 	b.count = 0;
 	for (i = 0; i < count; i++)
 		parse(core, &pkts[i], &b);
+	prefetch_flows(core->fp, &b);
 	look_up(core, &b);
 	for (i = 0; i < b.count; i++) {
 		if (b.flow[i] == FP_FLOW_NONE || b.done[i])
