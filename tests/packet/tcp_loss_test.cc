@@ -612,3 +612,115 @@ TEST_F(Loss, feedback_tells_recovery_rto_and_undo)
 	in_ack(h->f.tx_nxt);
 	EXPECT_TRUE(got.back().events & CC_EV_UNDO);
 }
+
+/* A node stands for transmissions of some span: when its inside left is not known. */
+TEST_F(Loss, sack_inside_of_a_merged_node_is_no_sample)
+{
+	write(seg_at(1));
+	after_us(300);
+	write(seg_at(2));
+	after_us(300);
+	write(seg_at(3));
+	ASSERT_EQ(1u, h->c.tcp.nsent);
+	after_ms(20);
+	in_ack(0, {{seg_at(1), seg_at(2)}});
+	EXPECT_EQ(10000u, h->c.tcp.last_rtt_us);
+	in_ack(0, {{seg_at(1), seg_at(3)}});
+	EXPECT_EQ(20000u, h->c.tcp.last_rtt_us);
+}
+
+TEST_F(Loss, no_sack_fast_recovery_gives_no_sample_from_behind_the_hole)
+{
+	conf.sack = false;
+	conf.ts = false;
+	start();
+	flight();
+	for (int i = 0; i < 3; i++)
+		in_ack(0);
+	after_ms(30);
+	in_ack(seg_at(10));
+	EXPECT_EQ(10000u, h->c.tcp.last_rtt_us);
+}
+
+/* RFC 6937 without SACK: each further duplicate is a delivery. */
+TEST_F(Loss, no_sack_further_duplicates_release_new_data)
+{
+	conf.sack = false;
+	start();
+	flight();
+	write(seg_at(30));
+	sent.clear();
+	for (int i = 0; i < 9; i++)
+		in_ack(0);
+	EXPECT_GE(sent.size(), 5u);
+	EXPECT_LE(sent.size(), 8u);
+	expect_data_run(seg_at(10), 2); /* RFC 3042 */
+	expect_data(0, MSS);
+	expect_data(seg_at(12), MSS);
+}
+
+/* RFC 8985 6.2 step 2: that ACK was for the original. */
+TEST_F(Loss, rack_ack_sooner_than_any_round_trip_is_the_originals)
+{
+	flight();
+	in_ack(0, {{seg_at(1), seg_at(4)}});
+	expect_data(0, MSS);
+	uint32_t newest = h->f.rack_us;
+	after_ms(1);
+	in_ack(seg_at(4));
+	EXPECT_EQ(newest, h->f.rack_us);
+	EXPECT_EQ(0u, h->c.tcp.lost_bytes);
+}
+
+/* RFC 8985 6.2 step 4: once per round trip; 7.4.1 uses the same report. */
+TEST_F(Loss, rack_dsack_widens_the_reordering_window_once_a_round)
+{
+	write(seg_at(10));
+	in_ack(seg_at(4));
+	in_ack(seg_at(4), {{seg_at(1), seg_at(2)}});
+	in_ack(seg_at(4), {{seg_at(2), seg_at(3)}});
+	EXPECT_EQ(2, h->c.tcp.reo_mult);
+	in_ack(seg_at(10));
+	write(seg_at(20));
+	in_ack(seg_at(11), {{seg_at(3), seg_at(4)}});
+	EXPECT_EQ(3, h->c.tcp.reo_mult);
+}
+
+/* The 32-bit clock of RACK may have gone round while nothing was outstanding. */
+TEST_F(Loss, rack_works_after_an_hour_of_silence)
+{
+	write(MSS);
+	in_ack(MSS);
+	after_ms(50 * 60 * 1000);
+	write(seg_at(9));
+	sent.clear();
+	after_ms(10);
+	in_ack(MSS, {{seg_at(2), seg_at(6)}});
+	expect_data(seg_at(1), MSS);
+}
+
+TEST_F(Loss, tlp_is_not_repeated_by_an_ack)
+{
+	write(seg_at(6));
+	pass_ms(25);
+	ASSERT_EQ(1u, h->cnt.tlp);
+	in_ack(seg_at(2));
+	pass_ms(100);
+	EXPECT_EQ(1u, h->cnt.tlp);
+}
+
+TEST_F(Loss, large_retransmissions_are_whole_segments)
+{
+	conf.max_frame = 64 * MSS;
+	start();
+	flight();
+	pass_ms(400);
+	sent.clear();
+	h->f.cwnd = 3 * MSS + 300;
+	after_ms(5);
+	in_ack(500);
+	while (!sent.empty()) {
+		Sent x = next();
+		EXPECT_TRUE(x.s.len % MSS == 0 || x.s.len == MSS - 500) << x.s.len;
+	}
+}

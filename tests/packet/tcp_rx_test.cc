@@ -631,3 +631,41 @@ TEST_F(Rx, window_of_so_rcvbuf_is_fixed)
 	start();
 	EXPECT_EQ(32768u, h->f.rx_buf);
 }
+
+TEST_F(Rx, window_segment_beyond_it_acknowledges_nothing)
+{
+	write(MSS);
+	sent.clear();
+	acked = MSS;
+	in_data(70000, 100);
+	EXPECT_EQ(0u, h->f.tx_una);
+}
+
+TEST_F(Rx, hole_fin_before_kept_data_is_ignored)
+{
+	in_data(200, 100);
+	in_data(100, 50, TCP_FIN);
+	in_data(0, 100);
+	in_data(150, 50);
+	EXPECT_FALSE(h->f.flags & FP_F_RX_FIN);
+	EXPECT_EQ(300u, h->f.rx_nxt);
+}
+
+TEST_F(Rx, established_full_sized_is_what_the_peer_sends)
+{
+	settled();
+	in_data(0, 500);
+	expect_nothing();
+	in_data(500, 500);
+	expect_ack(1000);
+}
+
+TEST_F(Rx, window_half_open_reading_sends_nothing)
+{
+	settled();
+	for (int i = 0; i < 20; i++)
+		in_data(i * MSS, MSS);
+	sent.clear();
+	read(10 * MSS);
+	expect_nothing();
+}

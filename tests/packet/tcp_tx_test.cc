@@ -609,3 +609,78 @@ TEST_F(Tx, reset_header_is_acceptable_to_the_peer)
 	EXPECT_EQ(IRS + 1 + 100, t.ack);
 	EXPECT_EQ(TCP_RST | TCP_ACK, t.flags);
 }
+
+TEST_F(Tx, congestion_avoidance_grows_once_per_window)
+{
+	conf.cc.ssthresh = 10 * MSS;
+	start();
+	write(60 * MSS);
+	after_ms(10);
+	for (int i = 1; i <= 40; i++)
+		in_ack((uint64_t)i * MSS);
+	/* 10 + 11 + 12 acknowledged, and 7 of the 13 for the next step. */
+	EXPECT_EQ(13u * MSS, h->f.cwnd);
+}
+
+TEST_F(Tx, cork_timeout_frees_only_what_was_held)
+{
+	h->f.flags |= FP_F_CORK;
+	write(100);
+	pass_ms(200);
+	expect_data(0, 100);
+	write(200);
+	expect_nothing();
+}
+
+/* Where segments leave together, a quarter of the window is waited for while ACKs are on their way.
+ */
+TEST_F(Tx, large_frames_little_room_is_left_to_grow)
+{
+	conf.max_frame = 64 * MSS;
+	conf.cc.cwnd = 40 * MSS;
+	conf.cc.ssthresh = 40 * MSS;
+	start();
+	write(60 * MSS);
+	sent.clear();
+	after_ms(10);
+	in_ack(2 * MSS);
+	expect_nothing();
+	in_ack(12 * MSS);
+	Sent x = next();
+	EXPECT_EQ(40 * (int64_t)MSS, x.pos);
+	EXPECT_GE(x.s.len, 10u * MSS);
+}
+
+/* A rate above what the shortest round trip allows is an artefact of bunched ACKs. */
+TEST_F(Tx, feedback_rate_ignores_samples_shorter_than_a_round_trip)
+{
+	cc_feedback fb;
+
+	write(10 * MSS);
+	after_ms(1);
+	in_ack(MSS); /* 1 ms < 10 ms: the handshake's sample is a queue's, say */
+	tcp_feedback_take(&h->f, &h->c, &h->env, &fb);
+	h->c.tcp.min_rtt_us = 10000;
+	after_ms(1);
+	in_ack(9 * MSS);
+	tcp_feedback_take(&h->f, &h->c, &h->env, &fb);
+	EXPECT_EQ(0u, fb.rate_kbps);
+}
+
+/* A closed window with data in flight: while the peer answers, retransmission goes on. */
+TEST_F(Tx, zero_window_with_data_in_flight_survives_while_answered)
+{
+	write(2 * MSS);
+	wnd = 0;
+	in_ack(MSS);
+	for (int i = 0; i < 60; i++) {
+		ASSERT_NE(UINT64_MAX, h->deadline());
+		h->set_time(h->deadline());
+		h->timer();
+		h->output();
+		in_ack(MSS);
+	}
+	EXPECT_FALSE(h->ended());
+	pass_ms(3600 * 1000);
+	EXPECT_TRUE(h->timed_out);
+}
