@@ -697,6 +697,7 @@ TEST_F(Loss, rack_works_after_an_hour_of_silence)
 	after_ms(10);
 	in_ack(MSS, {{seg_at(2), seg_at(6)}});
 	expect_data(seg_at(1), MSS);
+	EXPECT_EQ(0u, h->c.tcp.lost_bytes) << "what was sent later is not lost";
 }
 
 TEST_F(Loss, tlp_is_not_repeated_by_an_ack)
