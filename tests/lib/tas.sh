@@ -33,7 +33,7 @@ ctl_socket = \"$CTL_SOCKET\"
 port = \"tap:tas0\"
 tap_address = \"$PEER_IP/24\"
 addresses = [ \"$TAS_IP/24\" ]
-cores = 1
+cores = ${TAS_CORES:-1}
 log_level = \"info\""
 	while read -r line; do
 		grep -q "^${line%% *} *=" <<<"$extra" || echo "$line;"
@@ -152,7 +152,7 @@ used_tas() {
 
 # What must come back to where it was when programs come and go. Descriptors and mappings of files and memfds are counted from outside.
 usage_now() {
-	echo "flows=$(tas_json flows 'len(rows)') listeners=$(tas_json listeners 'len(rows)') apps=$(tas_json apps 'len(rows)')" \
+	echo "flows=$(tas_json flows 'len([r for r in rows if r["state"] != "time-wait"])') listeners=$(tas_json listeners 'len(rows)') apps=$(tas_json apps 'len(rows)')" \
 		"descriptors=$(ls "/proc/$TAS_PID/fd" | wc -l) mappings=$(awk '$5 != 0' "/proc/$TAS_PID/maps" | wc -l)"
 }
 resident_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$TAS_PID/status"; }
