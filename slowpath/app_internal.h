@@ -7,7 +7,7 @@
 
 #include "sp.h"
 
-/* ---- app.c: records, life and death ---- */
+/* ---- app.c: records, life and death; register.c: the socket, who is let in ---- */
 /* -EADDRINUSE with a sentence logged when another daemon answers on the registration socket. */
 int sp_apps_check(struct sp *sp);
 /* Makes the registration socket and watches it. 0 or -errno with a sentence logged. */
@@ -21,6 +21,8 @@ struct sp_app *sp_app_new(struct sp *sp);
 /* The connection of `from` (state NEW) becomes that of the reserved record `to`; `from` is freed. 0
  * or -errno. */
 int sp_app_adopt(struct sp *sp, struct sp_app *from, struct sp_app *to);
+/* Closes its descriptors and frees the record; nothing else of it may be left. */
+void sp_app_free(struct sp *sp, struct sp_app *app);
 /* HELLO was said: counted, logged. */
 void sp_app_greeted(struct sp *sp, struct sp_app *app);
 /* The program ended, left or is put out: everything of it goes. The record stays until the cores

@@ -1,0 +1,326 @@
+/*
+ * register.c - the registration socket: who connects, who is let in, whose descriptors are watched.
+ * Owner: slow path thread. unix(7) SO_PEERCRED, SO_PEERPIDFD; pidfd_open(2).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "app_internal.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+#define ACCEPT_BATCH 16
+
+/* ---- connections ---- */
+
+static void on_message(struct sp *sp, struct sp_source *src, uint32_t events)
+{
+	(void)events;
+	sp_cmd_input(sp, src->arg);
+}
+
+/* Has the process ended, or only its connection? */
+const char *sp_app_parting(const struct sp_app *app)
+{
+	struct pollfd p = {.fd = app->pidfd, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0 ? "ended" : "closed its connection";
+}
+
+static void on_end(struct sp *sp, struct sp_source *src, uint32_t events)
+{
+	(void)events;
+	sp_app_leave(sp, src->arg, "ended");
+}
+
+static void read_comm(struct sp_app *app)
+{
+	char path[40];
+	ssize_t n = -1;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/comm", app->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, app->comm, sizeof(app->comm) - 1);
+		close(fd);
+	}
+	app->comm[n > 0 ? n : 0] = '\0';
+	app->comm[strcspn(app->comm, "\n")] = '\0';
+	for (n = 0; app->comm[n] != '\0'; n++) { /* chosen by the program: keep log lines whole */
+		if (app->comm[n] <= ' ' || app->comm[n] > '~')
+			app->comm[n] = '?';
+	}
+}
+
+static int peer_of(int sock, struct sp_peer *peer)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
+		return -errno;
+	peer->pid = (uint32_t)cred.pid;
+	peer->uid = cred.uid;
+	peer->gid = cred.gid;
+	peer->sock = sock;
+	return 0;
+}
+
+/* Linux 6.5 has a race-free way; before, the process may be gone already and then the open fails or
+ * misses. */
+static int peer_pidfd(int sock, uint32_t pid)
+{
+	int fd = -1;
+	socklen_t len = sizeof(fd);
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) == 0)
+		return fd;
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	return fd >= 0 ? fd : -errno;
+}
+
+static int watch(struct sp *sp, struct sp_app *app)
+{
+	int err = sp_loop_add(sp, &app->sock_src, app->sock, EPOLLIN, on_message, app);
+
+	if (err == 0)
+		err = sp_loop_add(sp, &app->pid_src, app->pidfd, EPOLLIN, on_end, app);
+	return err;
+}
+
+int sp_app_attach(struct sp *sp, struct sp_app *app, int sock)
+{
+	struct sp_peer peer;
+	int err = peer_of(sock, &peer);
+
+	if (err != 0)
+		return err;
+	app->pid = peer.pid;
+	app->uid = peer.uid;
+	app->gid = peer.gid;
+	app->pidfd = peer_pidfd(sock, peer.pid);
+	if (app->pidfd < 0)
+		return app->pidfd;
+	app->sock = sock;
+	read_comm(app);
+	err = watch(sp, app);
+	if (err != 0)
+		app->sock = -1; /* the caller's still */
+	return err;
+}
+
+int sp_app_adopt(struct sp *sp, struct sp_app *from, struct sp_app *to)
+{
+	int err;
+
+	sp_loop_del(sp, &from->sock_src);
+	sp_loop_del(sp, &from->pid_src);
+	to->sock = from->sock;
+	to->pidfd = from->pidfd;
+	to->pid = from->pid;
+	to->uid = from->uid;
+	to->gid = from->gid;
+	memcpy(to->comm, from->comm, sizeof(to->comm));
+	to->token[0] = to->token[1] = 0;
+	from->sock = from->pidfd = -1;
+	sp_app_free(sp, from);
+	to->joined_ns = sp->now_ns;
+	err = watch(sp, to);
+	if (err != 0)
+		to->expires_ns = sp->now_ns; /* stays reserved, for the next tick to free */
+	return err;
+}
+
+static void refuse(struct sp *sp, int sock, const char *reason)
+{
+	static struct sp_log_limit limit;
+	struct sp_app who = {.pid = 0};
+	struct sp_peer peer = {.pid = 0};
+
+	sp->cnt.refuse_peer++;
+	if (peer_of(sock, &peer) == 0) {
+		who.pid = peer.pid;
+		read_comm(&who);
+	}
+	if (sp_log_allow(&limit, sp->now_ns))
+		sp_warn("app", "program refused pid=%u uid=%u comm=%s reason=%s", peer.pid,
+			peer.uid, who.comm, reason);
+	close(sock);
+}
+
+static void greet(struct sp *sp, int sock)
+{
+	struct sp_peer peer;
+	const char *reason;
+	struct sp_app *app;
+
+	if (peer_of(sock, &peer) != 0) {
+		close(sock);
+		return;
+	}
+	reason = sp_policy_refuses(sp, &peer);
+	if (reason != NULL) {
+		refuse(sp, sock, reason);
+		return;
+	}
+	app = sp_app_new(sp);
+	if (app == NULL) {
+		refuse(sp, sock, "no memory");
+		return;
+	}
+	if (sp_app_attach(sp, app, sock) != 0) {
+		refuse(sp, sock, "cannot be watched");
+		sp_app_free(sp, app);
+	}
+}
+
+static void on_connect(struct sp *sp, struct sp_source *src, uint32_t events)
+{
+	int i;
+
+	(void)events;
+	for (i = 0; i < ACCEPT_BATCH; i++) {
+		int sock = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (sock >= 0) {
+			greet(sp, sock);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			sp_loop_mod(sp, src, 0); /* again in a second, rather than spin */
+			sp->apps.paused = 1;
+		}
+		return;
+	}
+}
+
+/* ---- the socket ---- */
+
+/* A socket file that nobody answers on is left over from a daemon that was killed. */
+static int remove_stale(const char *path, const struct sockaddr_un *sa)
+{
+	struct stat st;
+	int fd, rc;
+
+	if (lstat(path, &st) != 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	rc = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 ? 0 : errno;
+	close(fd);
+	if (rc != ECONNREFUSED)
+		return -EADDRINUSE;
+	return unlink(path) != 0 ? -errno : 0;
+}
+
+static int set_owner(const struct sp *sp)
+{
+	const char *path = sp->conf.socket;
+	struct group *gr;
+
+	if (sp->conf.socket_group[0] != '\0') {
+		gr = getgrnam(sp->conf.socket_group);
+		if (gr == NULL) {
+			sp_error("app", "no such group socket_group=%s", sp->conf.socket_group);
+			return -ENOENT;
+		}
+		if (chown(path, (uid_t)-1, gr->gr_gid) != 0)
+			return -errno;
+	}
+	return chmod(path, sp->conf.socket_mode) != 0 ? -errno : 0;
+}
+
+/* 0, or -errno with a sentence logged. */
+static int clear_path(const struct sp *sp, struct sockaddr_un *sa)
+{
+	int err;
+
+	memset(sa, 0, sizeof(*sa));
+	sa->sun_family = AF_UNIX;
+	memcpy(sa->sun_path, sp->conf.socket,
+		strnlen(sp->conf.socket, sizeof(sa->sun_path) - 1)); /* its row bounds it */
+	err = remove_stale(sp->conf.socket, sa);
+	if (err == -EADDRINUSE)
+		sp_error("app", "another tas service answers on socket=%s", sp->conf.socket);
+	else if (err == -EEXIST)
+		sp_error("app", "there is a file that is no socket at socket=%s", sp->conf.socket);
+	else if (err != 0)
+		sp_error("app", "cannot look at socket=%s error=%s", sp->conf.socket,
+			strerror(-err));
+	return err;
+}
+
+int sp_apps_check(struct sp *sp)
+{
+	struct sockaddr_un sa;
+
+	return clear_path(sp, &sa);
+}
+
+static int open_socket(struct sp *sp, const struct sockaddr_un *sa)
+{
+	mode_t old;
+	int fd, err;
+
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	old = umask(0777); /* nobody gets in before the mode is set */
+	err = bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) != 0 ? -errno : 0;
+	umask(old);
+	if (err == 0)
+		err = set_owner(sp);
+	if (err == 0 && listen(fd, 512) != 0)
+		err = -errno;
+	if (err == 0) {
+		sp->apps.listen_fd = fd;
+		return 0;
+	}
+	close(fd);
+	return err;
+}
+
+int sp_apps_init(struct sp *sp)
+{
+	struct sockaddr_un sa;
+	int err;
+
+	sp->apps.max = sp->conf.max_programs;
+	sp->apps.listen_fd = -1;
+	sp->apps.listen_src.fd = -1;
+	err = clear_path(sp, &sa);
+	if (err != 0)
+		return err;
+	err = open_socket(sp, &sa);
+	if (err != 0)
+		sp_error("app", "cannot make the registration socket=%s error=%s", sp->conf.socket,
+			strerror(-err));
+	if (err != 0)
+		return err;
+	return sp_loop_add(sp, &sp->apps.listen_src, sp->apps.listen_fd, EPOLLIN, on_connect, NULL);
+}
+
+void sp_apps_close(struct sp *sp)
+{
+	if (sp->apps.listen_fd < 0)
+		return;
+	sp_loop_del(sp, &sp->apps.listen_src);
+	close(sp->apps.listen_fd);
+	unlink(sp->conf.socket);
+	sp->apps.listen_fd = -1;
+}
