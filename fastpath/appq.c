@@ -30,14 +30,19 @@ static void load_news(const struct tas_sock *s, struct news *n)
 	n->tx_wait = tas_load(&s->tx_wait);
 }
 
+/* Every core resets the program's flows when it sees `bad` (apps.c); the first one tells the slow
+ * path. */
 void fp_app_fault(struct fp_core *core, struct fp_app *app, uint64_t *counter)
 {
-	struct fp_event ev = {.type = FP_EV_APP_BAD, .id = app->id};
+	uint32_t i;
 
 	(*counter)++;
 	__atomic_fetch_add(&app->faults, 1, __ATOMIC_RELAXED);
-	if (tas_xchg(&app->bad, 1) == 0 && !fp_event_put(core, &ev))
-		core->apps[app->id]->tell_bad = 1;
+	if (tas_xchg(&app->bad, 1) != 0)
+		return;
+	for (i = 0; i < core->fp->ncores; i++)
+		if (i != core->id)
+			fp_core_wake(&core->fp->cores[i]);
 }
 
 /* The counter of the first rule that is broken, or NULL. */

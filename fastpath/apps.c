@@ -148,23 +148,28 @@ static void linger(struct fp_core *core, struct fp_app *app, struct fp_app_core 
 	}
 }
 
-static void tell_bad(struct fp_core *core, const struct fp_app *app, struct fp_app_core *ac)
+/* The program has broken the ABI, or touching its memory raised SIGBUS: start to reset its flows.
+ */
+static void begin_break(struct fp_core *core, struct fp_app *app, struct fp_app_core *ac)
 {
+	struct fp_app_shared *sh = app->core_priv;
 	struct fp_event ev = {.type = FP_EV_APP_BAD, .id = app->id};
 
-	if (ac->tell_bad && fp_event_put(core, &ev))
-		ac->tell_bad = 0;
+	if (!fp_event_room(core, 1))
+		return; /* next round */
+	if (tas_xchg(&sh->told_bad, 1) == 0)
+		fp_event_put(core, &ev);
+	ac->phase = FP_APP_BREAK;
+	ac->scan = 0;
 }
 
 uint32_t fp_app_phase_poll(struct fp_core *core, struct fp_app *app)
 {
 	struct fp_app_core *ac = core->apps[app->id];
 
-	tell_bad(core, app, ac);
 	switch (ac->phase) {
-	case FP_APP_RUN: /* it is bad */
-		ac->phase = FP_APP_BREAK;
-		ac->scan = 0;
+	case FP_APP_RUN:
+		begin_break(core, app, ac);
 		return 1;
 	case FP_APP_BREAK:
 		if (scan(core, app, ac))
@@ -194,7 +199,7 @@ uint64_t fp_apps_next_ns(const struct fp_core *core)
 
 		if (ac->phase == FP_APP_LINGER && ac->nflows != 0)
 			next = ac->linger_until_ns < next ? ac->linger_until_ns : next;
-		else if ((ac->phase != FP_APP_RUN && ac->phase != FP_APP_BROKEN) || ac->tell_bad)
+		else if ((ac->phase != FP_APP_RUN && ac->phase != FP_APP_BROKEN))
 			return 0;
 	}
 	return next;

@@ -65,7 +65,6 @@ struct fp_app_core {
 	uint32_t nflows;      /* of this program on this core */
 	uint32_t scan;	      /* next slot of a slot-by-slot phase */
 	uint32_t wake_listed; /* in fp_core.wake_apps */
-	uint32_t tell_bad;    /* FP_EV_APP_BAD waits for room */
 	uint64_t wake_evqs;   /* event queues rung since the last flush */
 	uint64_t linger_until_ns;
 };
@@ -79,6 +78,7 @@ struct fp_slot {
 /* What all cores share of one program: fp_app.core_priv. */
 struct fp_app_shared {
 	uint32_t refs;	       /* cores that know the program; slow path thread */
+	uint32_t told_bad;     /* FP_EV_APP_BAD was put */
 	struct fp_slot *slots; /* nslots */
 	uint64_t held[];       /* bit per chunk: offered and taken, never given back */
 };

@@ -8,8 +8,10 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <gtest/gtest.h>
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -30,10 +32,13 @@ class Engine
 	uint64_t now = 1000000000000ull;
 	std::vector<fp_event> events;
 
-	explicit Engine(uint32_t ncores = 1, bool large = true, uint32_t max_flows = 1000)
+	explicit Engine(uint32_t ncores = 1, bool large = true, uint32_t max_flows = 1000,
+		uint64_t start = 0)
 	{
 		fp_conf conf;
 
+		if (start != 0)
+			now = start;
 		memset(&conf, 0, sizeof(conf));
 		port = mem_nic_open(ncores, large);
 		conf.ncores = ncores;
@@ -555,5 +560,58 @@ inline int hand_out(Engine &e, const std::vector<Conn *> &conns)
 	}
 	return n;
 }
+
+/* Everything that can happen now, happens. */
+inline void settle(
+	Engine &e, std::vector<Conn *> conns, const std::function<void()> &program = nullptr)
+{
+	for (int quiet = 0; quiet < 2;) {
+		int n = 0;
+
+		for (Conn *c : conns) {
+			c->peer->set_time(e.now);
+			c->peer->program();
+			c->peer->output();
+			n += (int)c->to_engine.size();
+			c->deliver();
+		}
+		e.run();
+		n += hand_out(e, conns);
+		if (program)
+			program();
+		quiet = n ? 0 : quiet + 1;
+	}
+}
+
+/* Time goes on to the next thing that happens by itself. */
+inline void advance(Engine &e, std::vector<Conn *> conns)
+{
+	uint64_t t = e.next();
+
+	for (Conn *c : conns)
+		t = std::min(t, c->peer->deadline());
+	ASSERT_NE(t, UINT64_MAX) << "nothing will ever happen";
+	e.now = std::max(t, e.now + 1000);
+	for (Conn *c : conns) {
+		c->peer->set_time(e.now);
+		if (c->peer->deadline() <= e.now)
+			c->peer->timer();
+	}
+}
+
+struct Connected {
+	Engine e;
+	Program p{e, 1};
+	Conn c{e, 5, 77, 0x1122};
+	Socket s{p, 9, 77};
+
+	explicit Connected(bool large = true, HostConfig cfg = HostConfig(), uint32_t wnd = 65535)
+	    : e(1, large), c(e, 5, 77, 0x1122, cfg)
+	{
+		c.init.snd_wnd = wnd;
+		c.install_in(p, 9);
+		e.run();
+	}
+};
 
 #endif

@@ -1,0 +1,191 @@
+/*
+ * Programs that break the ABI: counted, isolated, and nobody else notices.
+ */
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <random>
+#include "engine.h"
+
+namespace
+{
+
+struct Hostile : Connected {
+	/* The program is isolated: told of once, its flows reset, nothing else harmed. */
+	void expect_isolated(uint64_t counter)
+	{
+		settle(e, {&c});
+		EXPECT_EQ(counter, 0u) << "counter before";
+		EXPECT_EQ(e.count(FP_EV_APP_BAD), 1u);
+		EXPECT_TRUE(p.app->bad);
+		EXPECT_TRUE(c.peer->reset);
+		EXPECT_EQ(e.count(FP_EV_CLOSED), 1u);
+	}
+};
+
+TEST(HostileProgram, WritesBeyondItsLimit)
+{
+	Hostile t;
+
+	t.s.s().tx_head = t.s.s().tx_limit + 1;
+	t.p.ring(9);
+	t.expect_isolated(t.e.cnt().refuse_tx_head);
+	EXPECT_EQ(t.e.cnt().refuse_tx_head, 1u);
+}
+
+TEST(HostileProgram, TxHeadGoesBack)
+{
+	Hostile t;
+
+	t.s.send(1000);
+	t.e.run();
+	t.s.s().tx_head = 999;
+	t.p.ring(9);
+	t.expect_isolated(t.e.cnt().refuse_tx_head);
+	EXPECT_EQ(t.e.cnt().refuse_tx_head, 1u);
+}
+
+TEST(HostileProgram, ReadsWhatHasNotCome)
+{
+	Hostile t;
+
+	t.s.s().rx_tail = 1;
+	t.p.ring(9);
+	t.expect_isolated(t.e.cnt().refuse_rx_tail);
+	EXPECT_EQ(t.e.cnt().refuse_rx_tail, 1u);
+}
+
+TEST(HostileProgram, NamesAnEventQueueItDoesNotHave)
+{
+	Hostile t;
+
+	t.s.s().evq = 2;
+	t.p.ring(9);
+	t.expect_isolated(t.e.cnt().refuse_evq);
+	EXPECT_EQ(t.e.cnt().refuse_evq, 1u);
+}
+
+TEST(HostileProgram, NamesAChunkItDoesNotHave)
+{
+	Hostile t;
+
+	t.s.s().tx_first_chunk = 3 * TAS_SEG_CHUNKS;
+	t.s.s().tx_first_pos = 0;
+	t.s.s().tx_head = 100;
+	t.p.ring(9);
+	t.expect_isolated(t.e.cnt().refuse_chunk);
+	EXPECT_EQ(t.e.cnt().refuse_chunk, 1u);
+}
+
+TEST(HostileProgram, LinksAChunkItDoesNotHave)
+{
+	Hostile t;
+
+	t.s.s().tx_first_chunk = 600;
+	t.s.s().tx_head = TAS_CHUNK_BYTES + 100;
+	t.p.txnext(600) = 0xfffffff0;
+	t.p.ring(9);
+	t.expect_isolated(t.e.cnt().refuse_chunk);
+	EXPECT_EQ(t.e.cnt().refuse_chunk, 1u);
+}
+
+TEST(HostileProgram, OffersAChunkTwice)
+{
+	Hostile t;
+
+	t.c.peer->shut_when_done = false;
+	for (uint64_t n = 20000; !t.p.app->bad && n < 4000000; n += 20000) {
+		t.p.offer()[0] = 1; /* the daemon has it already */
+		t.p.r->rx_offered++;
+		t.c.peer->to_write = n;
+		settle(t.e, {&t.c});
+	}
+	EXPECT_EQ(t.e.cnt().refuse_chunk, 1u);
+	EXPECT_TRUE(t.c.peer->reset);
+}
+
+TEST(HostileProgram, ScribblesOverEverythingItCanWrite)
+{
+	uint64_t seed = std::random_device{}();
+	std::mt19937_64 rng(seed);
+
+	SCOPED_TRACE("seed " + std::to_string(seed));
+	for (int round = 0; round < 60; round++) {
+		Connected t;
+		Program victim(t.e, 2);
+		Conn vc(t.e, 6, 99, 0x5566);
+		Socket vs(victim, 3, 99);
+
+		vc.install_in(victim, 3);
+		vc.peer->shut_when_done = t.c.peer->shut_when_done = false;
+		for (int i = 0; i < 30; i++) {
+			uint64_t *words = (uint64_t *)t.p.r;
+			uint64_t n = t.p.app->off_offer / 8 + 24;
+
+			for (int k = 0; k < 200; k++)
+				words[rng() % n] = rng() >> (rng() % 64);
+			for (int k = 0; k < 20; k++)
+				words[t.p.app->off_slots / 8 + 9 * 32 + rng() % 32] =
+					rng() >> (rng() % 64);
+			for (int k = 0; k < 8; k++)
+				t.p.ring_on((uint32_t)(rng() % 128), 0);
+			t.p.ring_on(9, 0);
+			t.c.peer->to_write += rng() % 20000;
+			vc.peer->to_write += 10000;
+			settle(t.e, {&t.c, &vc}, [&] { vs.recv(); });
+			t.e.pass(1000000);
+		}
+		settle(t.e, {&t.c, &vc}, [&] { vs.recv(); });
+		ASSERT_EQ(vs.read, 300000u) << "the other program is served";
+		ASSERT_EQ(vs.bad_bytes, 0u);
+		t.e.send_all(SP_APP_DEL, 1);
+		settle(t.e, {&t.c, &vc});
+		ASSERT_EQ(t.e.count(FP_EV_APP_GONE), 1u);
+	}
+}
+
+/*
+ * The eventfd is the program's: it can fill the counter and make writes block. The core is freed by
+ * the slow path's look at it, and the other program is served.
+ */
+TEST(HostileProgram, MakesTheWakeUpBlock)
+{
+	Engine e(1, true, 100, fp_now_ns());
+	Program p(e, 1), victim(e, 2);
+	Conn c(e, 5, 77, 0x1122), vc(e, 6, 99, 0x5566);
+	Socket s(p, 9, 77), vs(victim, 3, 99);
+	uint64_t full = 0xfffffffffffffffe;
+	fp_event ev;
+	bool bad = false;
+
+	c.install_in(p, 9);
+	vc.install_in(victim, 3);
+	c.peer->shut_when_done = vc.peer->shut_when_done = false;
+	e.run();
+	close(p.app->evq_fd[0]);
+	p.app->evq_fd[0] = eventfd(0, 0);
+	ASSERT_EQ(write(p.app->evq_fd[0], &full, 8), 8);
+	p.evq(0)->sleeping = 1;
+	c.peer->to_write = vc.peer->to_write = 1000;
+	ASSERT_EQ(fp_start(e.fp), 0);
+	for (Conn *x : {&c, &vc}) {
+		x->peer->set_time(fp_now_ns());
+		x->peer->program();
+		x->peer->output();
+		if (x == &c)
+			x->deliver();
+	}
+	for (int i = 0; i < 3000 && !bad; i++) {
+		while (fp_event_next(e.fp, &ev))
+			bad |= ev.type == FP_EV_APP_BAD && ev.id == 1;
+		usleep(10000);
+	}
+	EXPECT_TRUE(bad);
+	vc.deliver();
+	for (int i = 0; i < 3000 && tas_load_acq(&vs.s().rx_head) < 1000; i++)
+		usleep(10000);
+	fp_stop(e.fp);
+	EXPECT_EQ(vs.recv(), 1000u);
+	EXPECT_EQ(e.cnt().refuse_evq, 1u);
+}
+
+} // namespace

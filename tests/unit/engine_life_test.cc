@@ -1,0 +1,345 @@
+/*
+ * Programs and flows come and go: accept on the fast path's side, and the end of a program.
+ */
+#include <gtest/gtest.h>
+#include "engine.h"
+
+namespace
+{
+
+/* Accept. */
+
+struct Accepted {
+	Engine e;
+	Program p, thief;
+	std::vector<uint8_t> mem = std::vector<uint8_t>(sizeof(tas_listen));
+	tas_listen *l = (tas_listen *)mem.data();
+	Conn c{e, 5, 77, 0x1122};
+
+	explicit Accepted(uint32_t ncores = 1) : e(ncores), p(e, 1), thief(e, 2)
+	{
+		c.install_accepted(l, 3, 8, 4711);
+		l->queue[8].word = TAS_ACCEPT_WORD(TAS_ACCEPT_QUEUED, 0, 4711);
+	}
+	void claim(uint32_t app)
+	{
+		l->queue[8].word = TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, app, 4711);
+	}
+};
+
+TEST(Take, DataThatCameBeforeAcceptIsThere)
+{
+	Accepted t;
+	Socket s(t.p, 4, 77);
+
+	t.c.peer->to_write = 50000;
+	t.c.peer->shut_when_done = false;
+	settle(t.e, {&t.c});
+	EXPECT_EQ(t.c.f().rx_nxt, 50000u);
+	t.claim(1);
+	s.take(5);
+	settle(t.e, {&t.c});
+	EXPECT_TRUE(t.p.heard(4));
+	ASSERT_TRUE(s.known());
+	EXPECT_EQ(s.recv(), 50000u);
+	EXPECT_EQ(s.bad_bytes, 0u);
+	EXPECT_EQ(s.fault, "");
+	ASSERT_EQ(t.e.count(FP_EV_TAKEN), 1u);
+	EXPECT_EQ(t.e.last(FP_EV_TAKEN)->u.taken.app, 1u);
+	EXPECT_EQ(t.e.last(FP_EV_TAKEN)->u.taken.slot, 4u);
+	EXPECT_EQ(fp_app(t.e.fp, 0)->rx_chunks, 0u) << "the daemon's own chunks are free again";
+	t.c.peer->to_write = 120000;
+	settle(t.e, {&t.c}, [&] { s.recv(); });
+	EXPECT_EQ(s.read, 120000u);
+	EXPECT_EQ(s.bad_bytes, 0u);
+}
+
+TEST(Take, FlowWhoseInstallIsStillQueued)
+{
+	Engine e;
+	Program p(e, 1);
+	std::vector<uint8_t> mem(sizeof(tas_listen));
+	tas_listen *l = (tas_listen *)mem.data();
+	Conn c(e, 5, 77, 0x1122);
+	Socket s(p, 4, 77);
+	sp_msg m;
+
+	/* More messages than one round handles, then the install: the take comes first. */
+	memset(&m, 0, sizeof(m));
+	m.type = SP_CC_SET;
+	for (uint32_t i = 0; i < FP_BUDGET_MSGS; i++)
+		e.send(0, m);
+	c.install_accepted(l, 3, 8, 4711);
+	l->queue[8].word = TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, 1, 4711);
+	s.take(5);
+	fp_core_poll(&e.core(), e.now);
+	EXPECT_EQ(s.state(), TAS_SOCK_OPEN);
+}
+
+TEST(Take, AnotherProgramsConnectionIsRefused)
+{
+	Accepted t;
+	Socket s(t.thief, 4, 77);
+
+	t.claim(1);
+	s.take(5);
+	t.e.run();
+	EXPECT_EQ(t.e.cnt().refuse_take, 1u);
+	EXPECT_EQ(s.state() & TAS_SOCK_ERROR, TAS_SOCK_ERROR);
+	EXPECT_EQ(s.s().error, (uint32_t)ECONNABORTED);
+	EXPECT_EQ(t.c.f().app, FP_APP_NONE);
+	Socket honest(t.p, 4, 77);
+	honest.take(5);
+	t.e.run();
+	EXPECT_EQ(honest.state(), TAS_SOCK_OPEN);
+}
+
+TEST(Take, ConnectionThatDiedMeanwhileAnswersWithAnErrorAndTheSlotComesBack)
+{
+	Accepted t;
+	Socket s(t.p, 4, 78); /* a generation that no flow has */
+
+	t.claim(1);
+	s.take(5);
+	t.e.run();
+	EXPECT_EQ(s.state(), TAS_SOCK_OPEN | TAS_SOCK_ERROR);
+	EXPECT_TRUE(t.p.heard(4));
+	EXPECT_FALSE(t.p.app->bad);
+	s.want(TAS_SOCK_CLOSED);
+	t.e.run();
+	EXPECT_TRUE(s.state() & TAS_SOCK_FREE);
+}
+
+TEST(Take, AcceptedAndClosedBeforeAnyoneLooked)
+{
+	Accepted t;
+	Socket s(t.p, 4, 77);
+
+	t.c.peer->shut_when_done = false;
+	t.claim(1);
+	s.take(5);
+	s.want(TAS_SOCK_SHUT_WR | TAS_SOCK_CLOSED);
+	settle(t.e, {&t.c});
+	EXPECT_EQ(t.e.count(FP_EV_TAKEN), 1u);
+	t.c.peer->shut_when_done = true;
+	settle(t.e, {&t.c});
+	EXPECT_TRUE(t.c.peer->done);
+	EXPECT_TRUE(s.state() & TAS_SOCK_FREE);
+	t.p.ring_on(4, 0); /* a late ring of the old binding */
+	t.e.run();
+	EXPECT_EQ(t.e.cnt().refuse_take, 0u);
+	EXPECT_EQ(t.p.app->slot_flow[4], FP_FLOW_NONE);
+}
+
+TEST(Take, WaitsForReceiveMemory)
+{
+	Engine e;
+	Program p(e, 1);
+	std::vector<uint8_t> mem(sizeof(tas_listen));
+	Conn c(e, 5, 77, 0x1122);
+	Socket s(p, 4, 77);
+
+	p.offering = false;
+	for (auto *ac = e.core().apps[1]; ac->nfree;) { /* all chunks are in use elsewhere */
+		ac->free_chunk = p.app->rx_next[ac->free_chunk];
+		ac->nfree--;
+	}
+	memset(p.offer(), 0, 64);
+	e.core().apps[1]->offer_seen = p.r->rx_offered;
+	c.peer->to_write = 20000;
+	c.peer->shut_when_done = false;
+	c.install_accepted((tas_listen *)mem.data(), 3, 8, 4711);
+	settle(e, {&c});
+	((tas_listen *)mem.data())->queue[8].word = TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, 1, 4711);
+	s.take(5);
+	settle(e, {&c});
+	EXPECT_FALSE(s.known());
+	EXPECT_GT(p.r->rx_wanted, p.r->rx_offered) << "it asks for memory";
+	p.offering = true;
+	p.listen();
+	e.pass(5000000);
+	ASSERT_TRUE(s.known());
+	EXPECT_EQ(s.recv(), 20000u);
+	EXPECT_EQ(s.bad_bytes, 0u);
+}
+
+TEST(Take, FlowOfAnotherCoreIsPassedOn)
+{
+	Accepted t(2);
+	uint32_t home = t.c.home(), other = 1 - home;
+	Socket s(t.p, 4, 77);
+
+	t.e.run();
+	t.claim(1);
+	s.take(5, other);
+	t.e.run();
+	EXPECT_EQ(s.state(), TAS_SOCK_OPEN);
+	EXPECT_EQ(s.s().core, home);
+	t.c.peer->to_write = 10000;
+	t.c.peer->shut_when_done = false;
+	t.c.peer->program();
+	t.c.peer->output();
+	t.c.deliver(other); /* the wrong queue */
+	t.e.run();
+	EXPECT_EQ(s.recv(), 10000u);
+	EXPECT_GT(t.e.cnt(other).rx_forwarded, 0u);
+	EXPECT_EQ(t.e.cnt(home).rx_forwarded, 0u);
+}
+
+/* Death. */
+
+TEST(Death, OpenFlowsAreResetAndTheAppIsGone)
+{
+	Connected t;
+
+	t.c.peer->shut_when_done = false;
+	t.e.send_all(SP_APP_DEL, 1);
+	settle(t.e, {&t.c});
+	EXPECT_TRUE(t.c.peer->reset);
+	EXPECT_EQ(t.e.count(FP_EV_APP_GONE), 1u);
+	EXPECT_EQ(t.e.core().napps, 0u);
+	EXPECT_EQ(t.p.app->core_priv, nullptr);
+}
+
+TEST(Death, ClosedFlowsFinishSendingFirst)
+{
+	Connected t(true, HostConfig(), 20000);
+
+	t.c.peer->shut_when_done = false;
+	t.c.peer->reading = false;
+	t.c.peer->f.rx_buf = 20000;
+	t.c.peer->f.rx_adv = t.c.peer->f.irs1 + 20000;
+	t.s.send(300000);
+	t.s.want(TAS_SOCK_SHUT_WR | TAS_SOCK_CLOSED);
+	t.e.send_all(SP_APP_DEL, 1);
+	settle(t.e, {&t.c});
+	uint64_t sent = t.s.written;
+	EXPECT_EQ(t.e.count(FP_EV_APP_GONE), 0u) << "it still sends";
+	EXPECT_LT(t.c.peer->rx_data_end(), sent);
+	t.c.peer->reading = true;
+	for (int i = 0; i < 50 && !t.c.peer->done; i++) {
+		advance(t.e, {&t.c});
+		settle(t.e, {&t.c});
+		if (t.c.peer->f.flags & FP_F_RX_FIN)
+			t.c.peer->shut_when_done = true;
+		settle(t.e, {&t.c});
+	}
+	EXPECT_EQ(t.c.peer->rx_data_end(), sent);
+	EXPECT_EQ(t.c.peer->bad_bytes, 0u);
+	EXPECT_FALSE(t.c.peer->reset);
+	EXPECT_EQ(t.e.count(FP_EV_APP_GONE), 1u);
+}
+
+TEST(Death, AFlowThatNeverEndsIsResetAfterAMinute)
+{
+	Connected t(true, HostConfig(), 20000);
+
+	t.c.peer->shut_when_done = false;
+	t.c.peer->reading = false;
+	t.c.peer->f.rx_buf = 20000;
+	t.c.peer->f.rx_adv = t.c.peer->f.irs1 + 20000;
+	t.s.send(300000);
+	t.s.want(TAS_SOCK_SHUT_WR | TAS_SOCK_CLOSED);
+	t.e.send_all(SP_APP_DEL, 1);
+	settle(t.e, {&t.c});
+	for (int i = 0; i < 1000 && t.e.count(FP_EV_APP_GONE) == 0; i++) {
+		advance(t.e, {&t.c});
+		settle(t.e, {&t.c});
+	}
+	EXPECT_EQ(t.e.count(FP_EV_APP_GONE), 1u);
+	EXPECT_TRUE(t.c.peer->reset);
+}
+
+TEST(Death, EveryCoreLetsGo)
+{
+	Engine e(2);
+	Program p(e, 1);
+	std::vector<std::unique_ptr<Conn>> conns;
+	std::vector<Conn *> all;
+
+	for (uint32_t i = 0; i < 20; i++) {
+		conns.emplace_back(new Conn(e, i + 1, 100 + i, (uint16_t)(1000 + i)));
+		conns[i]->peer->shut_when_done = false;
+		conns[i]->install_in(p, i);
+		all.push_back(conns[i].get());
+	}
+	settle(e, all);
+	EXPECT_EQ(p.app->flows, 20u);
+	EXPECT_GT(e.core(0).apps[1]->nflows, 0u);
+	EXPECT_GT(e.core(1).apps[1]->nflows, 0u);
+	e.send_all(SP_APP_DEL, 1);
+	settle(e, all);
+	EXPECT_EQ(e.count(FP_EV_APP_GONE), 2u);
+	EXPECT_EQ(e.count(FP_EV_CLOSED), 20u);
+	EXPECT_EQ(p.app->core_priv, nullptr);
+	for (auto &c : conns)
+		EXPECT_TRUE(c->peer->reset);
+}
+
+/* Nothing is lost while the slow path is busy elsewhere: the ring fills, the flows wait. */
+TEST(Events, AFullRingDelaysThem)
+{
+	Engine e;
+	Program p(e, 1);
+	std::vector<std::unique_ptr<Conn>> conns;
+	std::set<uint32_t> closed;
+	fp_event ev;
+	sp_msg m;
+
+	for (uint32_t i = 0; i < 10; i++) {
+		conns.emplace_back(new Conn(e, i + 1, 100 + i, (uint16_t)(1000 + i)));
+		conns[i]->install_in(p, i);
+	}
+	e.run();
+	memset(&ev, 0, sizeof(ev));
+	ev.type = FP_EV_NEIGH;
+	while (fp_event_put(&e.core(), &ev))
+		;
+	memset(&m, 0, sizeof(m));
+	m.type = SP_FLOW_ABORT;
+	m.u.abort.error = ECONNABORTED;
+	for (uint32_t i = 0; i < 10; i++) {
+		m.id = i + 1;
+		m.gen = 100 + i;
+		e.send(0, m);
+	}
+	e.send_all(SP_APP_DEL, 1);
+	for (int i = 0; i < 10; i++)
+		fp_core_poll(&e.core(), e.now);
+	EXPECT_NE(e.core().closing, FP_FLOW_NONE);
+	EXPECT_NE(e.next(), UINT64_MAX) << "the core looks again by itself";
+	e.run();
+	for (auto &x : e.events) {
+		if (x.type != FP_EV_CLOSED)
+			continue;
+		EXPECT_TRUE(closed.insert(x.id).second);
+		EXPECT_EQ(x.gen, 99 + x.id);
+		EXPECT_EQ(x.u.closed.error, ECONNABORTED);
+	}
+	EXPECT_EQ(closed.size(), 10u);
+	EXPECT_EQ(e.count(FP_EV_APP_GONE), 1u);
+}
+
+TEST(Events, TakeWaitsForRoom)
+{
+	Accepted t;
+	Socket s(t.p, 4, 77);
+	fp_event ev;
+
+	t.e.run();
+	memset(&ev, 0, sizeof(ev));
+	ev.type = FP_EV_NEIGH;
+	while (fp_event_put(&t.e.core(), &ev))
+		;
+	t.claim(1);
+	s.take(5);
+	for (int i = 0; i < 10; i++)
+		fp_core_poll(&t.e.core(), t.e.now);
+	EXPECT_FALSE(s.known());
+	t.e.run();
+	t.e.pass(5000000);
+	EXPECT_TRUE(s.known());
+	EXPECT_EQ(t.e.count(FP_EV_TAKEN), 1u);
+}
+
+} // namespace
