@@ -118,8 +118,10 @@ void lt_rx_offer_slow(struct lt_ctx *c)
 		return;
 	have = tas_load(&c->region->rx_offered);
 	want = tas_load(&c->region->rx_wanted);
+	if (want > have && want < 2 * have) /* it was short: so that it is not at the next burst */
+		want = 2 * have;
 	want = want < LT_RX_FIRST ? LT_RX_FIRST : want;
-	want = want > have + 4 * LT_RX_STEP ? have + 4 * LT_RX_STEP : want;
+	want = want > have + LT_RX_STEP_MAX ? have + LT_RX_STEP_MAX : want;
 	for (; have < want && offer_one(c); have++)
 		tas_store_rel(&c->region->rx_offered, have + 1);
 	lt_unlock(&c->rx_lock);

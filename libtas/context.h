@@ -14,9 +14,9 @@
 #include "tas/app_sp.h"
 #include "tas/region.h"
 
-/* Receive chunks offered when the region is mapped, and the step by which more are offered. */
-#define LT_RX_FIRST 64u
-#define LT_RX_STEP  64u
+/* Receive chunks offered when the region is mapped, and at most at a time later. */
+#define LT_RX_FIRST    64u
+#define LT_RX_STEP_MAX 512u
 
 struct lt_ctx {
 	struct tas_region *region;

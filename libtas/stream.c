@@ -15,6 +15,8 @@
 #define SPIN_NS	 20000u
 #define SLICE_NS 250000000ull /* a sleeper looks this often whether the daemon lives */
 
+uint32_t lt_late_wakes;
+
 bool lt_conn_bound(const struct lt_desc *d)
 {
 	return tas_load_acq(&d->s->gen) == d->gen;
@@ -220,8 +222,11 @@ static int sleep_until(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t
 		ts.tv_sec = 0;
 		ts.tv_nsec = (long)left;
 		r = cancellable_wait(&s->wake, seen, &ts);
-		if (r == -ETIMEDOUT)
-			lt_client_check(d->ctx);
+		if (r != -ETIMEDOUT)
+			continue;
+		if (left == SLICE_NS && arrived(d, what, need))
+			tas_fetch_add(&lt_late_wakes, 1u);
+		lt_client_check(d->ctx);
 	}
 	return -EINTR;
 }

@@ -1,0 +1,92 @@
+// lt_accept_test.cc - claiming from the accept queue: every connection is taken once, whoever races
+// for it.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <vector>
+#include "lt_world.h"
+
+TEST(accept_queue, empty_is_eagain)
+{
+	int l = lw_listen(true);
+
+	ASSERT_GE(l, 0);
+	EXPECT_EQ(lw_accept(l), -1);
+	EXPECT_EQ(errno, EAGAIN);
+	lw_close(l);
+}
+
+TEST(accept_queue, in_order_and_wrapping_around)
+{
+	int l = lw_listen(true);
+	uint32_t last = 0;
+
+	for (int i = 0; i < 500; i++) {
+		lw_queue(1);
+		int fd = lw_accept(l);
+
+		ASSERT_GE(fd, 0) << i;
+		ASSERT_GT(lw_gen(fd), last);
+		last = lw_gen(fd);
+		lw_core_poll();
+		lw_close(fd);
+		lw_core_poll();
+	}
+	lw_close(l);
+}
+
+TEST(accept_queue, threads_take_each_connection_once)
+{
+	const uint32_t total = 4000;
+	int l = lw_listen(true);
+	std::atomic<uint32_t> taken{0};
+	std::atomic<bool> over{false};
+	std::mutex m;
+	std::set<uint32_t> gens;
+	std::vector<std::thread> threads;
+	uint32_t before = lw_emptied();
+
+	for (int t = 0; t < 3; t++)
+		threads.emplace_back([&] {
+			while (taken < total) {
+				pollfd p = {l, POLLIN, 0};
+
+				lw_poll(&p, 1, 50);
+				int fd = lw_accept(l);
+
+				if (fd < 0)
+					continue;
+				uint32_t gen = lw_gen(fd);
+
+				taken++;
+				{
+					std::lock_guard<std::mutex> g(m);
+
+					EXPECT_TRUE(gens.insert(gen).second) << gen;
+				}
+				while (!lw_bound(fd))
+					std::this_thread::yield();
+				lw_close(fd);
+			}
+		});
+	std::thread core([&] {
+		while (!over)
+			lw_core_poll();
+	});
+	for (uint32_t i = 0; i < total; i++)
+		lw_queue(1);
+	for (auto &t : threads)
+		t.join();
+	over = true;
+	core.join();
+	lw_core_poll();
+	EXPECT_EQ(gens.size(), total);
+	EXPECT_EQ(lw_emptied() - before, total);
+	EXPECT_EQ(lw_wrong(), 0u) << lw_first_wrong();
+	lw_close(l);
+}
