@@ -1,7 +1,9 @@
 /*
  * ack.c - what an acknowledgement does: validity, window, sent map, round trip, recovery,
- * congestion window. Owner: the flow's core. RFC 9293 3.10.7.4 (fifth check), 5961 section 5, 2018,
- * 2883, 7323 section 4.
+ * congestion window.
+ *
+ * Owner: the flow's core. RFC 9293 3.10.7.4 (fifth check), 5961 section 5, 2018, 2883, 7323
+ * section 4.
  */
 #include <string.h>
 #include "priv.h"
@@ -169,8 +171,8 @@ static uint32_t ack_outstanding(struct fp_flow *f, struct tcp_cold *c, struct tc
 	if (s->flags & TCP_ECE && f->flags & FP_F_ECN)
 		tcp_cwnd_ece(f, c, &d);
 	tcp_recovery_ack(f, c, env, &d, dup);
-	tcp_cwnd_grow(f, c, env, &d);
-	tcp_feedback_note(f, c, env, &d);
+	tcp_cwnd_grow(f, c, &d);
+	tcp_feedback_note(f, c, &d);
 	restart_timers(f, c, env, &d);
 	tune_send_buffer(f, c, env);
 	v = news(f, &d);

@@ -1,7 +1,9 @@
 /*
  * cold.h - TCP's state of a flow beside the two hot lines of fp_flow: timers, loss recovery,
  * out-of-order intervals, window tuning, statistics. The first line is touched by most segments,
- * the rest by exceptions. Owner: the flow's core; written by fastpath/tcp only.
+ * the rest by exceptions.
+ *
+ * Owner: the flow's core; written by fastpath/tcp only.
  */
 #ifndef FP_TCP_COLD_H
 #define FP_TCP_COLD_H

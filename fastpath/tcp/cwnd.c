@@ -1,6 +1,8 @@
 /*
  * cwnd.c - the congestion window per ACK with the last parameters, and the feedback for the slow
- * path. Owner: the flow's core. RFC 5681, 3465 (bytes, not ACKs), 7661 (validation), 3168 (ECE),
+ * path.
+ *
+ * Owner: the flow's core. RFC 5681, 3465 (bytes, not ACKs), 7661 (validation), 3168 (ECE),
  * include/tas/cc.h.
  */
 #include <string.h>
@@ -47,13 +49,10 @@ static void grow_linear(struct fp_flow *f, struct tcp_cold *c, uint64_t bytes)
 	f->cwnd = (uint32_t)min_u64(f->cwnd + n * f->mss, TCP_CWND_MAX);
 }
 
-void tcp_cwnd_grow(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env,
-	const struct tcp_delivery *d)
+void tcp_cwnd_grow(struct fp_flow *f, struct tcp_cold *c, const struct tcp_delivery *d)
 {
 	uint64_t bytes = d->bytes;
 	uint32_t room;
-
-	(void)env;
 	if (bytes != 0 && !(f->flags & FP_F_RECOVERY) && validated(f, c)) {
 		if (f->cwnd < c->cc.ssthresh) {
 			room = min_u32(c->cc.ssthresh, TCP_CWND_MAX) -
@@ -96,10 +95,8 @@ void tcp_cwnd_idle(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *
 	f->cwnd = restart;
 }
 
-void tcp_feedback_note(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env,
-	const struct tcp_delivery *d)
+void tcp_feedback_note(struct fp_flow *f, struct tcp_cold *c, const struct tcp_delivery *d)
 {
-	(void)env;
 	if (d->bytes == 0)
 		return;
 	c->fb.acked += d->bytes;

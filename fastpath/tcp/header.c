@@ -1,5 +1,6 @@
 /*
  * header.c - TCP headers of a flow: acknowledgement, window, timestamps, SACK blocks.
+ *
  * Owner: the flow's core. RFC 9293 section 3.1, 7323, 2018, 3168 section 6.1.
  */
 #include <string.h>

@@ -1,7 +1,8 @@
 /*
  * install.c - a flow's beginning, end, and changes from outside: options, path MTU, buffers.
- * Owner: the flow's core. RFC 9293 3.7.1 (MSS), 8961/6298 (initial RTO), 1191 section 6.4,
- * 1122 4.2.3.6.
+ *
+ * Owner: the flow's core. RFC 9293 3.7.1 (MSS), 8961/6298 (initial RTO), 1191 section 6.4, 1122
+ * 4.2.3.6.
  */
 #include "priv.h"
 

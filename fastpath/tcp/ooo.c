@@ -2,8 +2,9 @@
  * ooo.c - out-of-order intervals and the SACK blocks made of them.
  *
  * The array is in the order of last change, which is the order RFC 2018 section 4 wants blocks in.
- * Intervals neither overlap nor touch each other nor RCV.NXT. Owner: the flow's core. RFC 2018,
- * 2883 (D-SACK).
+ * Intervals neither overlap nor touch each other nor RCV.NXT.
+ *
+ * Owner: the flow's core. RFC 2018, 2883 (D-SACK).
  */
 #include <string.h>
 #include "priv.h"

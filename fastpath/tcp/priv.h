@@ -1,6 +1,8 @@
 /*
  * priv.h - what the files of fastpath/tcp share: positions and numbers, recovery, timers.
- * Private to fastpath/tcp. Owner: the flow's core.
+ * Private to fastpath/tcp.
+ *
+ * Owner: the flow's core.
  */
 #ifndef FP_TCP_PRIV_H
 #define FP_TCP_PRIV_H
@@ -118,13 +120,11 @@ void tcp_recovery_ack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env
 	const struct tcp_delivery *d, int dup);
 
 /* cwnd.c */
-void tcp_cwnd_grow(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env,
-	const struct tcp_delivery *d);
+void tcp_cwnd_grow(struct fp_flow *f, struct tcp_cold *c, const struct tcp_delivery *d);
 void tcp_cwnd_ece(struct fp_flow *f, struct tcp_cold *c, const struct tcp_delivery *d);
 void tcp_cwnd_idle(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env);
 uint32_t tcp_ssthresh_after_loss(const struct fp_flow *f, const struct tcp_cold *c);
-void tcp_feedback_note(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env,
-	const struct tcp_delivery *d);
+void tcp_feedback_note(struct fp_flow *f, struct tcp_cold *c, const struct tcp_delivery *d);
 int tcp_feedback_due(const struct fp_flow *f, const struct tcp_cold *c, const struct tcp_env *env);
 
 /* window.c */

@@ -3,7 +3,9 @@
  *
  * A segment is lost when one sent sufficiently later has been delivered; "sufficiently" is the
  * reordering window, which adapts to D-SACKs. A probe at the tail turns a timeout into a fast
- * recovery. Owner: the flow's core. RFC 8985 sections 6 and 7.
+ * recovery.
+ *
+ * Owner: the flow's core. RFC 8985 sections 6 and 7.
  */
 #include "priv.h"
 

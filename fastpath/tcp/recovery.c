@@ -3,8 +3,10 @@
  *
  * Two states: FP_F_RECOVERY (loss was detected by ACKs; the window follows PRR) and FP_F_LOSS
  * (after an RTO; slow start from one segment). Both end when `recover`, SND.NXT at their beginning,
- * is acknowledged. Owner: the flow's core. RFC 6675, 6937 (PRR), 6582 (NewReno, without SACK), 5682
- * (F-RTO), 6298 section 5.
+ * is acknowledged.
+ *
+ * Owner: the flow's core. RFC 6675, 6937 (PRR), 6582 (NewReno, without SACK), 5682 (F-RTO), 6298
+ * section 5.
  */
 #include "priv.h"
 

@@ -1,5 +1,6 @@
 /*
  * rtt.c - round-trip estimation and the retransmission timeout.
+ *
  * Owner: the flow's core. RFC 6298; samples obey Karn's rule (sent.c) or come from timestamps.
  */
 #include "priv.h"

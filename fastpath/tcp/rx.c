@@ -3,8 +3,10 @@
  *
  * The checks come in the order of RFC 9293 section 3.10.7.4, with timestamps in front (RFC 7323
  * section 5.3). tcp_rx() only decides; the caller stores the bytes named in struct tcp_rx_out, and
- * tcp_rx_stored() then moves RCV.NXT by what really was stored. Owner: the flow's core. RFC 9293,
- * 5961, 7323, 2883, 8257 (CE echo), 5681 section 4.2 (when to acknowledge).
+ * tcp_rx_stored() then moves RCV.NXT by what really was stored.
+ *
+ * Owner: the flow's core. RFC 9293, 5961, 7323, 2883, 8257 (CE echo), 5681 section 4.2 (when to
+ * acknowledge).
  */
 #include <string.h>
 #include "priv.h"

@@ -4,8 +4,9 @@
  * Contiguous transmissions merge into one node while they are at most max(SRTT / 16, 50 us) apart,
  * so a bulk flow holds some tens of nodes. The pool is shared by the flows of a core: when little
  * is left, no new data is sent (tcp_sent_room); the rest serves splits. A split that fails only
- * loses information: the part is treated as not SACKed, or is retransmitted without a mark. Owner:
- * the flow's core. RFC 2018, 6675.
+ * loses information: the part is treated as not SACKed, or is retransmitted without a mark.
+ *
+ * Owner: the flow's core. RFC 2018, 6675.
  */
 #include <string.h>
 #include "priv.h"

@@ -5,7 +5,9 @@
  * A node stands for one or several contiguous transmissions of the same fate. fp_flow.inflight is
  * the sum over nodes neither SACKed nor lost; tcp_cold.sacked_bytes and lost_bytes are the other
  * two sums. All changes of a node's state go through the functions here, so that the sums hold.
- * Private to fastpath/tcp. Owner: the flow's core. RFC 2018, 6675 section 4.
+ * Private to fastpath/tcp.
+ *
+ * Owner: the flow's core. RFC 2018, 6675 section 4.
  */
 #ifndef FP_TCP_SENT_H
 #define FP_TCP_SENT_H

@@ -5,6 +5,7 @@
  * frame or program memory is touched: the caller stores payload and sends what these functions
  * describe. RFC 9293 (3.10.7.4 order of checks), 7323, 2018, 6675, 8985 (RACK-TLP), 6937 (PRR),
  * 5682 (F-RTO), 6298 (RTO), 5961 (blind attacks), 3168 (ECN), 5681 3.2 (fast retransmit), 6528.
+ *
  * Owner: the flow's core.
  */
 #ifndef FP_TCP_H
@@ -70,8 +71,8 @@ uint32_t tcp_rx(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env, 
 	struct tcp_rx_out *out);
 /*
  * After TCP_V_DATA (or out->fin): `stored` of the out->len bytes were kept (0 when memory was
- * missing: then the segment counts as lost). Advances RCV.NXT, out-of-order intervals, window and
- * ACK state.
+ * missing: then the segment counts as lost, and drop_no_chunk here). Advances RCV.NXT, out-of-order
+ * intervals, window and ACK state.
  */
 uint32_t tcp_rx_stored(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env,
 	const struct seg *s, const struct tcp_rx_out *out, uint32_t stored);
@@ -92,7 +93,8 @@ struct tcp_tx {
 };
 /*
  * Describes the next segment that window, congestion control, Nagle and recovery allow, at most
- * max_len bytes of payload (a multiple of MSS or less than one). 1 = *t filled, 0 = nothing now.
+ * max_len bytes of payload (a multiple of MSS or less than one) and WIRE_GSO_SEGS segments. 1 = *t
+ * filled, 0 = nothing now. Keepalive and window probes have no payload and an old position.
  * Pacing is not decided here (pacer.c), but 0 is returned for a paced flow with rate 0.
  */
 int tcp_tx_next(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env, uint32_t max_len,
@@ -100,7 +102,10 @@ int tcp_tx_next(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env, 
 /* The segment was given to the device. */
 void tcp_tx_sent(
 	struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env, const struct tcp_tx *t);
-/* Header of that segment; t == NULL: a pure ACK (with SACK blocks). Clears what an ACK settles. */
+/*
+ * Header of that segment; t == NULL: a pure ACK (with SACK blocks). Clears what an ACK settles;
+ * FP_F_ACK_NOW stays set when SACK blocks found no room beside the data: send a pure ACK as well.
+ */
 void tcp_header(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env,
 	const struct tcp_tx *t, struct wire_tcp *h);
 /* Header of an RST for this flow. */

@@ -2,8 +2,10 @@
  * timer.c - every deadline of a flow, and what happens when it passes.
  *
  * The 32-bit us clock serves deadlines up to minutes; keepalive, user timeout and FIN-WAIT-2 count
- * in ns. Owner: the flow's core. RFC 6298 section 5, 9293 3.8.6.1 (persist) and 3.8.4 (keepalive),
- * 5482, 8985.
+ * in ns.
+ *
+ * Owner: the flow's core. RFC 6298 section 5, 9293 3.8.6.1 (persist) and 3.8.4 (keepalive), 5482,
+ * 8985.
  */
 #include "priv.h"
 

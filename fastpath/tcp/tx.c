@@ -5,8 +5,10 @@
  * Nothing beyond tx_head is ever named. A partial segment waits for Nagle (Minshall's form: only
  * while another partial one is unacknowledged), TCP_CORK, and the silly window rule. Where segments
  * can leave together, a little room in the window is left to grow instead of being used for a short
- * frame. Owner: the flow's core. RFC 9293 3.8.6.2.1 and 3.7.4, draft-minshall-nagle, 6675 section
- * 5, 8985 section 7.3.
+ * frame.
+ *
+ * Owner: the flow's core. RFC 9293 3.8.6.2.1 and 3.7.4, draft-minshall-nagle, 6675 section 5, 8985
+ * section 7.3.
  */
 #include <string.h>
 #include "priv.h"

@@ -1,5 +1,7 @@
 /*
- * arp.c - ARP for IPv4 over Ethernet. Owner: none (pure). RFC 826.
+ * arp.c - ARP for IPv4 over Ethernet.
+ *
+ * Owner: none (pure). RFC 826.
  */
 #include <errno.h>
 #include "bytes.h"

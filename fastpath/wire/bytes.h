@@ -1,5 +1,7 @@
 /*
- * bytes.h - unaligned big-endian loads and stores, private to fastpath/wire. Owner: none (pure).
+ * bytes.h - unaligned big-endian loads and stores, private to fastpath/wire.
+ *
+ * Owner: none (pure).
  */
 #ifndef FP_WIRE_BYTES_H
 #define FP_WIRE_BYTES_H

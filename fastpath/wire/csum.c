@@ -4,7 +4,9 @@
  * Sums 32-bit words into 64-bit lanes, four lanes at a time, and folds at the end: the ones'
  * complement sum does not care about word size or byte order as long as both ends agree (RFC 1071
  * section 2). A piece of odd length is padded with a zero byte, so only the last piece of a sum may
- * be odd. Owner: none (pure). RFC 1071, RFC 9293 section 3.1 (pseudo-header).
+ * be odd.
+ *
+ * Owner: none (pure). RFC 1071, RFC 9293 section 3.1 (pseudo-header).
  */
 #include <endian.h>
 #include "bytes.h"

@@ -1,5 +1,6 @@
 /*
  * emit.c - values to headers: Ethernet, IPv4, TCP.
+ *
  * Owner: none (pure). RFC 791, 9293 section 3.1, 7323, 2018.
  */
 #include "bytes.h"

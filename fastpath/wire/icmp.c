@@ -2,8 +2,9 @@
  * icmp.c - ICMP messages, with the packet that an error quotes.
  *
  * An error is believed only as far as the quoted TCP header goes: the caller matches tuple and
- * sequence number against a flow (RFC 5927). Owner: none (pure). RFC 792, 1191 (next-hop MTU), 1122
- * section 3.2.2.
+ * sequence number against a flow (RFC 5927).
+ *
+ * Owner: none (pure). RFC 792, 1191 (next-hop MTU), 1122 section 3.2.2.
  */
 #include <errno.h>
 #include "bytes.h"

@@ -3,8 +3,9 @@
  *
  * Everything here is hostile input. Each refusal is one verdict with one counter
  * (include/tas/counters.h); nothing loops without consuming bytes, nothing is read beyond the
- * length the previous header allowed. Owner: none (pure). RFC 791, 1122 (3.2.1), 9293 (3.1, 3.2),
- * 7323, 2018, 3168.
+ * length the previous header allowed.
+ *
+ * Owner: none (pure). RFC 791, 1122 (3.2.1), 9293 (3.1, 3.2), 7323, 2018, 3168.
  */
 #include "bytes.h"
 #include "tas/wire.h"
