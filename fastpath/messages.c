@@ -2,6 +2,7 @@
  * messages.c - what the slow path asks of this core. Owner: the core.
  */
 #include "core.h"
+#include "tas/seq.h"
 
 /* The flow a message is about, unless it is gone or another by now. */
 static struct fp_flow *flow_of(struct fp_core *core, const struct sp_msg *m)
@@ -49,13 +50,21 @@ static void set_cc(struct fp_core *core, const struct sp_msg *m)
 	fp_tx_list(core, m->id); /* the window may have opened, the rate may have left 0 */
 }
 
+/* RFC 5927 section 7: an ICMP message counts only if it quotes what is in flight. */
+static int quotes_flight(const struct fp_flow *f, const struct sp_msg *m)
+{
+	uint32_t una = f->iss1 + (uint32_t)f->tx_una, nxt = f->iss1 + (uint32_t)f->tx_nxt;
+
+	return !m->u.quoted.has_seq || (seq_geq(m->u.quoted.seq, una) && seq_lt(m->u.quoted.seq, nxt));
+}
+
 static void set_pmtu(struct fp_core *core, const struct sp_msg *m)
 {
 	struct fp_flow *f = flow_of(core, m);
 	struct fp_flow_cold *c = &core->fp->cold[m->id];
 	uint32_t head = WIRE_IP4_HDR + WIRE_TCP_HDR;
 
-	if (!f)
+	if (!f || !quotes_flight(f, m))
 		return;
 	if (f->flags & FP_F_TS)
 		head += 12; /* RFC 7323 appendix A: the option and two NOPs */

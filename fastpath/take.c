@@ -171,9 +171,9 @@ void fp_slot_take(struct fp_core *core, struct fp_app *app, uint32_t slot)
 	gen = tas_load(&s->take_gen);
 	if (!(want & TAS_SOCK_TAKE) || sh->slots[slot].gen == gen)
 		return; /* a late ring of a binding that is over */
-	if (!flow_is(fp, id, gen))
-		fp_msgs_poll(core); /* its FLOW_INSTALL was sent before the program could see the
-				       entry */
+	/* Its FLOW_INSTALL was sent before the program could see the entry. */
+	while (!flow_is(fp, id, gen) && fp_msgs_poll(core) != 0)
+		;
 	if (!flow_is(fp, id, gen)) {
 		refuse(core, app, slot, gen, want);
 		return;

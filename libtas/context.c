@@ -242,12 +242,13 @@ void lt_slot_reset(struct tas_sock *s)
 }
 
 /*
- * Closed slots whose flow the daemon has let go become free. Looked at once per as many allocations
- * as there are closed slots, so the work per connection stays constant.
+ * Closed slots whose flow the daemon has let go become free, and their send chunks with them. Looked
+ * at once per REAP_MIN allocations, or as many as the last look left over: the work per connection
+ * stays constant, and so does what closed connections hold.
  */
 static void reap(struct lt_ctx *c)
 {
-	uint32_t i = lt_pool_take_all(&c->closing), next;
+	uint32_t i = lt_pool_take_all(&c->closing), next, left = 0;
 
 	for (; i != LT_NONE; i = next) {
 		struct tas_sock *s = &c->socks[i];
@@ -255,20 +256,21 @@ static void reap(struct lt_ctx *c)
 		next = lt_pool_after(&c->closing, i);
 		if (tas_load_acq(&s->gen) == c->slot_gen[i] &&
 			(tas_load(&s->state) & TAS_SOCK_FREE)) {
-			tas_fetch_add(&c->nclosing, ~0u);
 			lt_tx_drop(c, s);
 			lt_pool_put(&c->slots, i);
 		} else {
 			lt_pool_put(&c->closing, i);
+			left++;
 		}
 	}
+	tas_store(&c->reap_left, left);
 }
 
 uint32_t lt_slot_get(struct lt_ctx *c, uint32_t desc)
 {
 	uint32_t slot;
 
-	if (tas_fetch_add(&c->reap_due, 1u) >= REAP_MIN + tas_load(&c->nclosing)) {
+	if (tas_fetch_add(&c->reap_due, 1u) >= REAP_MIN + tas_load(&c->reap_left)) {
 		tas_store(&c->reap_due, 0u);
 		reap(c);
 	}
@@ -290,6 +292,5 @@ void lt_slot_put(struct lt_ctx *c, uint32_t slot, uint32_t gen)
 		return;
 	}
 	c->slot_gen[slot] = gen;
-	tas_fetch_add(&c->nclosing, 1u);
 	lt_pool_put(&c->closing, slot);
 }

@@ -32,7 +32,8 @@ struct lt_ctx {
 	uint32_t rx_lock, seg_lock; /* offering receive chunks; adding a segment */
 	struct lt_pool slots,
 		closing; /* free; closed but not yet let go by the daemon (share `next`) */
-	uint32_t nclosing, reap_due;
+	uint32_t reap_due;  /* allocations since the last reap */
+	uint32_t reap_left; /* closed slots that the last reap had to leave */
 	struct lt_pool chunks; /* send chunks that are ours and free */
 	uint32_t *slot_desc;   /* description index + 1 by slot, 0 = none */
 	uint32_t *slot_gen;    /* generation that a closing slot was last bound to */
