@@ -143,6 +143,50 @@ TEST(HostileProgram, ScribblesOverEverythingItCanWrite)
 	}
 }
 
+/* Every value within its bounds, none of them true: nothing but its own streams may suffer. */
+TEST(HostileProgram, LiesWithinTheBounds)
+{
+	uint64_t seed = std::random_device{}();
+	std::mt19937_64 rng(seed);
+
+	SCOPED_TRACE("seed " + std::to_string(seed));
+	for (int round = 0; round < 40; round++) {
+		Connected t;
+		uint32_t chunks = 3 * TAS_SEG_CHUNKS;
+
+		for (uint32_t i = 0; i < chunks; i++)
+			t.p.txnext(i) = (uint32_t)rng() % chunks; /* cycles and all */
+		for (int i = 0; i < 200 && !t.p.app->bad; i++) {
+			tas_sock &s = t.s.s();
+			uint64_t head = fp_rx_head(&t.c.f()), read = t.c.f().rx_read;
+
+			s.tx_head += rng() % (1 + t.e.fp->cold[5].tx_limit - s.tx_head);
+			s.rx_tail = read + rng() % (1 + head - read);
+			s.tx_first_pos = i == 0 || rng() % 4 ? t.c.f().tx_head : rng() % 100000;
+			s.tx_first_chunk = (uint32_t)rng() % chunks;
+			s.want = (uint32_t)rng() & (TAS_SOCK_NODELAY | TAS_SOCK_CORK |
+							   TAS_SOCK_SHUT_RD | TAS_SOCK_TAKE);
+			s.tx_wait = (uint32_t)rng() % 2;
+			s.rx_lowat = (uint32_t)rng();
+			s.state = (uint32_t)rng();
+			s.gen = s.flow = s.core = (uint32_t)rng();
+			s.rx_first_chunk = s.rx_head = s.tx_una = rng();
+			t.p.rxnext((uint32_t)rng() % chunks) = (uint32_t)rng();
+			t.p.r->rx_wanted = t.p.r->rx_offered = (uint32_t)rng();
+			t.p.evq(rng() % 2)->sleeping = (uint32_t)rng();
+			t.p.ring_on(9, 0);
+			t.c.peer->to_write += rng() % 3000;
+			t.c.peer->shut_when_done = false;
+			settle(t.e, {&t.c});
+			t.e.pass(rng() % 3000000);
+			ASSERT_EQ(t.c.peer->fault, "");
+		}
+		t.e.send_all(SP_APP_DEL, 1);
+		settle(t.e, {&t.c});
+		ASSERT_EQ(t.e.count(FP_EV_APP_GONE), 1u);
+	}
+}
+
 /*
  * The eventfd is the program's: it can fill the counter and make writes block. The core is freed by
  * the slow path's look at it, and the other program is served.
