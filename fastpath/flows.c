@@ -290,7 +290,11 @@ void fp_flow_rearm(struct fp_core *core, uint32_t id)
 {
 	const struct fp_flow *f = &core->fp->flows[id];
 	const struct fp_flow_cold *c = &core->fp->cold[id];
-	uint64_t at = tcp_deadline(f, c, &core->env);
+	uint64_t at;
+
+	if (f->flags & FP_F_TX_LISTED)
+		return; /* done when it has had its turn to send */
+	at = tcp_deadline(f, c, &core->env);
 
 	if ((f->flags & FP_F_PACE_WAIT) && c->pace_next_ns < at)
 		at = c->pace_next_ns;

@@ -5,6 +5,7 @@
  * returns. A flow sends a few frames at a time and goes to the end of the list, so that one large
  * sender does not delay the rest. Owner: the core.
  */
+#include <endian.h>
 #include <errno.h>
 #include "core.h"
 
@@ -108,12 +109,12 @@ static struct nic_txpkt *new_pkt(struct fp_core *core)
 static int next_hop(struct fp_core *core, uint16_t neigh, uint8_t mac[6])
 {
 	uint64_t word = neigh < FP_MAX_NEIGH ? tas_load(&core->fp->neigh[neigh]) : 0;
-	int i;
+	uint64_t word_le;
 
 	if (!(word & FP_NEIGH_VALID) || (word & FP_NEIGH_STALE))
 		fp_event_neigh(core, neigh);
-	for (i = 0; i < 6; i++)
-		mac[i] = (uint8_t)(word >> (8 * i));
+	word_le = htole64(word);
+	memcpy(mac, &word_le, 6); /* first octet lowest */
 	return (word & FP_NEIGH_VALID) != 0;
 }
 
