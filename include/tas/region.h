@@ -169,7 +169,8 @@ struct tas_prefix {
 struct tas_info_core {
 	uint32_t sleeping; /*F*/ /* 1: ring and then write the core's eventfd (pairs: see bell D1) */
 	uint32_t cpu;	   /*F*/ /* CPU it runs on; libtas spins only on another */
-	uint32_t pad[14];
+	uint32_t sleeps;   /*F*/ /* changed before each `sleeping` = 1: one wake per sleep is enough; 0: not counted */
+	uint32_t pad[13];
 };
 
 struct tas_info {
