@@ -106,12 +106,16 @@ static void say_sleeping(struct fp_core *core, uint32_t value)
 {
 	uint32_t i;
 
+	if (value != 0 && ++core->sleep_seq == 0)
+		core->sleep_seq = 1;
 	tas_store(&core->sleeping, value);
 	for (i = 0; i < core->napps; i++) {
 		struct tas_info *info = core->fp->apps[core->app_ids[i]].info;
 
-		if (info)
-			tas_store(&info->core[core->id].sleeping, value);
+		if (!info)
+			continue;
+		tas_store(&info->core[core->id].sleeps, core->sleep_seq);
+		tas_store_rel(&info->core[core->id].sleeping, value);
 	}
 }
 

@@ -130,6 +130,7 @@ struct fp_core {
 	/* Sleeping. `sleeping` is read by whoever has put something for this core (W1: see
 	 * core_sleep). */
 	uint32_t sleeping __attribute__((aligned(TAS_CACHELINE)));
+	uint32_t sleep_seq; /* changes with each announcement, never 0 */
 	int epoll_fd, wake_fd;
 	uint32_t cpu;
 	uint32_t reading; /* 1 + listener whose segment is being read, read by fp_listener_set (L1)
