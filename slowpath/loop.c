@@ -143,8 +143,12 @@ int sp_loop_step(struct sp *sp, int timeout_ms)
 	sp->now_ns = fp_now_ns();
 	if (n < 0 && errno != EINTR)
 		return -errno;
-	if (n > 0)
+	if (n > 0) {
+		/* What the cores did before a program left is known before its leaving is acted
+		 * upon. */
+		take_from_cores(sp);
 		dispatch(sp, events, n);
+	}
 	return n > 0 ? n : 0;
 }
 
