@@ -242,9 +242,9 @@ void lt_slot_reset(struct tas_sock *s)
 }
 
 /*
- * Closed slots whose flow the daemon has let go become free, and their send chunks with them. Looked
- * at once per REAP_MIN allocations, or as many as the last look left over: the work per connection
- * stays constant, and so does what closed connections hold.
+ * Closed slots whose flow the daemon has let go become free, and their send chunks with them.
+ * Looked at once per REAP_MIN allocations, or as many as the last look left over: the work per
+ * connection stays constant, and so does what closed connections hold.
  */
 static void reap(struct lt_ctx *c)
 {

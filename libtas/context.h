@@ -31,15 +31,18 @@ struct lt_ctx {
 	uint32_t nsegs;		    /* grows; published after seg[] */
 	uint32_t rx_lock, seg_lock; /* offering receive chunks; adding a segment */
 	struct lt_pool slots,
-		closing; /* free; closed but not yet let go by the daemon (share `next`) */
-	uint32_t reap_due;  /* allocations since the last reap */
-	uint32_t reap_left; /* closed slots that the last reap had to leave */
+		closing;       /* free; closed but not yet let go by the daemon (share `next`) */
+	uint32_t reap_due;     /* allocations since the last reap */
+	uint32_t reap_left;    /* closed slots that the last reap had to leave */
 	struct lt_pool chunks; /* send chunks that are ours and free */
 	uint32_t *slot_desc;   /* description index + 1 by slot, 0 = none */
 	uint32_t *slot_gen;    /* generation that a closing slot was last bound to */
 	int sock;	       /* registration connection, -1 once dead */
 	int core_fd[TAS_MAX_CORES];
-	int evq_fd[TAS_MAX_EVQ]; /* -1: not registered yet */
+	uint64_t owed; /* cores that were rung without a kick: the next call that may sleep settles
+			  it */
+	uint32_t kicked[TAS_MAX_CORES]; /* announcement of sleep that a kick has answered already */
+	int evq_fd[TAS_MAX_EVQ];	/* -1: not registered yet */
 	uint32_t evq_sleepers[TAS_MAX_EVQ];
 	uint32_t evq_cursor[TAS_MAX_EVQ]; /* where the next look at a bell starts: a hint */
 	uint64_t evq_used; /* queues that belong to an epoll instance; bit 0 is always set */

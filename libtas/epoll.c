@@ -81,6 +81,7 @@ static int take_ready(struct lt_epoll *ep, struct epoll_event *ev, int max)
 		return 0;
 	lt_queue_collect(c, ep->queues);
 	lt_rx_offer(c);
+	lt_settle(c);
 	if (lt_lock(&ep->lock) != 0)
 		return 0; /* a handler above this very function */
 	lt_epoll_drain(ep);

@@ -29,6 +29,7 @@ uint32_t lt_ntab;
 struct lt_desc *lt_descs;
 uint32_t lt_ndescs;
 uint32_t *lt_alive;
+uint32_t lt_pid;
 
 static struct lt_pool descs;
 static uint32_t setup_lock, top, hide_base;
@@ -47,6 +48,7 @@ static bool map_tables(uint32_t n, uint32_t nd)
 	madvise(alive, 4096, MADV_WIPEONFORK);
 	*alive = 1;
 	lt_pool_init(&descs, next, nd);
+	lt_pid = (uint32_t)lt_sys1(SYS_getpid, 0);
 	lt_descs = d;
 	lt_ndescs = nd;
 	lt_tab = tab;

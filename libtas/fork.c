@@ -57,6 +57,7 @@ static void clean_table(void)
 static void child(const struct tas_msg *m)
 {
 	lt_tid_cache = 0;
+	lt_pid = (uint32_t)lt_sys1(SYS_getpid, 0);
 	*lt_alive = 1;
 	lt_context_fork_child();
 	lt_sleepers_fork_child();

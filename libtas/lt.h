@@ -103,6 +103,7 @@ extern uint32_t *lt_tab; /* by descriptor: description index + 1, 0 = not ours, 
 extern uint32_t lt_ntab; /* entries; 0 until the first socket */
 extern struct lt_desc *lt_descs;
 extern uint32_t lt_ndescs;
+extern uint32_t lt_pid;	   /* of the process that the tables belong to */
 extern uint32_t *lt_alive; /* a page that fork empties: 0 in a child that has not been told */
 
 #define LT_TAB_HIDDEN 0xffffffffu
@@ -197,6 +198,9 @@ bool lt_conn_bound(const struct lt_desc *d);
 int lt_conn_error(struct lt_desc *d); /* pending error, once; 0 = none */
 void lt_conn_want(struct lt_desc *d, uint32_t set, uint32_t clear);
 void lt_ring(const struct lt_desc *d);
+void lt_ring_later(
+	const struct lt_desc *d); /* more will follow soon: do not wake a sleeping core yet */
+void lt_settle(struct lt_ctx *c);
 uint64_t lt_conn_unread(const struct lt_desc *d);
 uint64_t lt_conn_unsent(const struct lt_desc *d);
 bool lt_tx_writable(const struct lt_desc *d, uint64_t *room);

@@ -92,16 +92,6 @@ static bool keep_socket(struct lt_desc *d, int fd, int name, const void *val, so
 	return false;
 }
 
-static void set_cork(struct lt_desc *d, bool on)
-{
-	if (on)
-		tas_fetch_or(&d->flags, LT_D_CORK);
-	else
-		tas_fetch_and(&d->flags, ~LT_D_CORK);
-	if (d->kind == LT_CONN)
-		lt_conn_want(d, on ? TAS_SOCK_CORK : 0, on ? 0 : TAS_SOCK_CORK);
-}
-
 static bool keep_tcp(struct lt_desc *d, int name, const void *val, socklen_t len)
 {
 	struct tas_sockopts *w = &d->opts.wire;
@@ -110,11 +100,12 @@ static bool keep_tcp(struct lt_desc *d, int name, const void *val, socklen_t len
 	switch (name) {
 	case TCP_NODELAY:
 		d->opts.nodelay = v != 0;
-		if (d->kind == LT_CONN)
-			lt_conn_want(d, v ? TAS_SOCK_NODELAY : 0, v ? 0 : TAS_SOCK_NODELAY);
 		return false;
 	case TCP_CORK:
-		set_cork(d, v != 0);
+		if (v != 0)
+			tas_fetch_or(&d->flags, LT_D_CORK);
+		else
+			tas_fetch_and(&d->flags, ~LT_D_CORK);
 		return false;
 	case TCP_KEEPIDLE:
 		w->keepidle_s = v;
@@ -152,10 +143,46 @@ static void tell(struct lt_desc *d)
 	lt_command(&m, -1, NULL, NULL);
 }
 
+/*
+ * Corking around a response is as frequent as sending: no system call. The handle of a connection
+ * never sends, so it need not know. Holding back takes effect with the next bytes; letting go is
+ * news to the core.
+ */
+static bool set_quickly(struct lt_desc *d, int level, int name, const void *val, socklen_t len)
+{
+	uint32_t bit = name == TCP_CORK ? TAS_SOCK_CORK : TAS_SOCK_NODELAY;
+	bool on;
+
+	if (d->kind != LT_CONN || level != IPPROTO_TCP || len < sizeof(int) || val == NULL)
+		return false;
+	if (name != TCP_CORK && name != TCP_NODELAY)
+		return false;
+	on = int_value(val, len) != 0;
+	if (name == TCP_NODELAY)
+		d->opts.nodelay = on;
+	else if (on)
+		tas_fetch_or(&d->flags, LT_D_CORK);
+	else
+		tas_fetch_and(&d->flags, ~LT_D_CORK);
+	if (name == TCP_CORK && on)
+		tas_fetch_or(&d->s->want, bit);
+	else if (lt_conn_unsent(d) != 0)
+		lt_conn_want(d, on ? bit : 0, on ? 0 : bit);
+	else if (on)
+		tas_fetch_or(&d->s->want, bit);
+	else
+		tas_fetch_and(&d->s->want, ~bit);
+	return true;
+}
+
 int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *val, socklen_t len)
 {
-	int r = lt_real.setsockopt(fd, level, name, val, len);
 	bool news = false;
+	int r;
+
+	if (set_quickly(d, level, name, val, len))
+		return 0;
+	r = lt_real.setsockopt(fd, level, name, val, len);
 
 	if (r != 0 || d->kind == LT_EPOLL || val == NULL || (d = lt_fd_check(fd)) == NULL)
 		return r;
@@ -250,8 +277,6 @@ static void settle_handle(struct lt_desc *d, int fd)
 		uint32_t v;
 	} set[] = {
 		{SOL_SOCKET, SO_KEEPALIVE, w->keepalive},
-		{IPPROTO_TCP, TCP_NODELAY, d->opts.nodelay},
-		{IPPROTO_TCP, TCP_CORK, (lt_flags(d) & LT_D_CORK) != 0},
 		{IPPROTO_TCP, TCP_KEEPIDLE, w->keepidle_s},
 		{IPPROTO_TCP, TCP_KEEPINTVL, w->keepintvl_s},
 		{IPPROTO_TCP, TCP_KEEPCNT, w->keepcnt},
@@ -286,6 +311,10 @@ int lt_getsockopt(struct lt_desc *d, int fd, int level, int name, void *val, soc
 	}
 	if (level == IPPROTO_TCP && name == TCP_MAXSEG && lt_conn_bound(d)) {
 		v = tas_load(&d->s->mss);
+		return copy_out(val, len, &v, sizeof(v));
+	}
+	if (level == IPPROTO_TCP && (name == TCP_NODELAY || name == TCP_CORK)) {
+		v = name == TCP_NODELAY ? d->opts.nodelay : (lt_flags(d) & LT_D_CORK) != 0;
 		return copy_out(val, len, &v, sizeof(v));
 	}
 	if (tas_fetch_and(&d->flags, ~LT_D_INHERITED) & LT_D_INHERITED)

@@ -40,6 +40,8 @@ static void split(struct set *s)
 	nfds_t i;
 
 	s->c = lt_context();
+	if (s->c != NULL)
+		lt_settle(s->c);
 	s->queues = 0;
 	s->listeners = 0;
 	for (i = 0; i < s->n; i++) {

@@ -135,6 +135,7 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 	if (flags & MSG_ERRQUEUE)
 		return -EAGAIN;
 	lt_rx_offer(d->ctx);
+	lt_settle(d->ctx);
 	for (;;) {
 		r = look(d, it, flags & MSG_PEEK ? total : total - done, flags);
 		if (r >= 0 && (flags & MSG_PEEK) && (size_t)r > done)

@@ -213,7 +213,10 @@ void lt_tx_commit(struct lt_txop *t, size_t n)
 	t->nfresh = 0;
 	t->head += n;
 	tas_store_rel(&s->tx_head, t->head); /* publishes bytes, list and start */
-	lt_ring(t->d);
+	if ((tas_load(&s->want) & TAS_SOCK_CORK) && lt_conn_unsent(t->d) < LT_EARLY_TX)
+		lt_ring_later(t->d);
+	else
+		lt_ring(t->d);
 }
 
 int lt_tx_fail(int err, int flags)

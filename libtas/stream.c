@@ -62,18 +62,64 @@ bool lt_tx_writable(const struct lt_desc *d, uint64_t *room)
 	return free != 0 && free >= queued / 2;
 }
 
+/*
+ * Wakes a core that has said it sleeps. One kick per announcement is enough: the core looks at
+ * every bell before it announces the next.
+ */
+static void kick_core(struct lt_ctx *c, uint32_t core)
+{
+	uint32_t n;
+
+	if (tas_load_acq(&c->info->core[core].sleeping) == 0)
+		return;
+	n = tas_load(&c->info->core[core].sleeps);
+	if (n != 0 && tas_load(&c->kicked[core]) == n)
+		return;
+	lt_sys_kick(c->core_fd[core]);
+	tas_store(&c->kicked[core], n);
+}
+
+static uint32_t core_of(const struct lt_desc *d)
+{
+	uint32_t core = lt_conn_bound(d) ? tas_load(&d->s->core) : d->core;
+
+	return core < d->ctx->ncores ? core : 0;
+}
+
 void lt_ring(const struct lt_desc *d)
 {
 	struct lt_ctx *c = d->ctx;
-	uint32_t core = lt_conn_bound(d) ? tas_load(&d->s->core) : d->core;
+	uint32_t core = core_of(d);
 
-	if (core >= c->ncores)
-		core = 0;
 	tas_bell_ring(lt_core_bell(c, core), d->slot);
 	/* D1 of the ring is a full barrier: the core either finds the bit or has said that it
 	 * sleeps. */
-	if (tas_load(&c->info->core[core].sleeping))
-		lt_sys_kick(c->core_fd[core]);
+	kick_core(c, core);
+}
+
+/*
+ * Around a response a server corks, writes twice and uncorks; waking the core for the first of
+ * these only makes it look and sleep again. An awake core sees the bit at once. The ceiling of 200
+ * ms on corked data (tcp(7)) then counts from the program's next call that waits or reads.
+ */
+void lt_ring_later(const struct lt_desc *d)
+{
+	struct lt_ctx *c = d->ctx;
+	uint32_t core = core_of(d);
+
+	tas_bell_ring(lt_core_bell(c, core), d->slot);
+	if (tas_load(&c->info->core[core].sleeping) != 0)
+		tas_fetch_or(&c->owed, 1ull << core);
+}
+
+void lt_settle(struct lt_ctx *c)
+{
+	uint64_t owed;
+
+	if (lt_likely(tas_load(&c->owed) == 0))
+		return;
+	for (owed = tas_xchg(&c->owed, 0ull); owed != 0; owed &= owed - 1)
+		kick_core(c, (uint32_t)__builtin_ctzll(owed));
 }
 
 void lt_conn_want(struct lt_desc *d, uint32_t set, uint32_t clear)
@@ -236,6 +282,7 @@ int lt_conn_wait(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t until
 	uint32_t *waiters = &d->s->waiters;
 	int r;
 
+	lt_settle(d->ctx);
 	if (arrived(d, what, need) || spin(d, what, need))
 		return 0;
 	tas_fetch_add(waiters, 1u);

@@ -452,6 +452,33 @@ static void test_more(void)
 	close(fd);
 }
 
+/* Corked bytes that nobody uncorks go all the same, after 200 ms. */
+static void test_cork_ceiling(void)
+{
+	int fd = accepted(), on = 1;
+	char buf[10];
+
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on)) == 0);
+	result("send", send(fd, "01234", 5, 0));
+	result("recv", recv(fd, buf, 5, MSG_WAITALL));
+	result("more", send(fd, "56789", 5, MSG_MORE));
+	result("poll", poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 20000));
+	close(fd);
+}
+
+static void peer_reply(void)
+{
+	int fd = connect_there(), i;
+	char buf[10];
+
+	for (i = 0; i < 2; i++) {
+		CHECK(recv(fd, buf, 5, MSG_WAITALL) == 5);
+		CHECK(send(fd, buf, 5, MSG_NOSIGNAL) == 5);
+	}
+	recv(fd, buf, 5, 0);
+	close(fd);
+}
+
 static int int_opt(int fd, int level, int name)
 {
 	int v = -1;
@@ -678,6 +705,7 @@ static const struct tcase cases[] = {
 	{"sndtimeo", test_sndtimeo, peer_sink},
 	{"vectors_out", test_vectors_out, peer_sink},
 	{"more", test_more, peer_sink},
+	{"cork_ceiling", test_cork_ceiling, peer_reply},
 	{"inherit", test_inherit, peer_connect_wait},
 	{"tcp_info", test_tcp_info, peer_connect_wait},
 	{"sendfile", test_sendfile, peer_sink},

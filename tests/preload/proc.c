@@ -243,6 +243,53 @@ static void test_daemon(void)
 	result("daemon", read(pi[0], &c, 1));
 }
 
+/* A process that ends without close() has sent what it wrote. */
+static void ends_by(bool quiet)
+{
+	int l = listen_here(0, 5), status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int fd = accept(l, NULL, NULL);
+
+		CHECK(fd >= 0);
+		CHECK(hear() == 1);
+		CHECK(recv(fd, &(char[5]){0}, 5, MSG_WAITALL) == 5);
+		send_all(fd, 0, 300000);
+		if (quiet)
+			_exit(0);
+		exit(0);
+	}
+	close(l);
+	status = reap(pid);
+	out("child %#x", (unsigned)status);
+	out("peer got %d", hear());
+	out("peer's end %d", hear());
+}
+
+static void test_exit(void)
+{
+	ends_by(false);
+}
+
+static void test_quiet_exit(void)
+{
+	ends_by(true);
+}
+
+static void peer_until_end(void)
+{
+	int fd = connect_there();
+	int64_t n;
+
+	say_to(fd, "hello");
+	tell(1);
+	n = recv_all(fd, 0, 300000, 65536);
+	tell((int)n);
+	errno = 0;
+	tell(recv(fd, &fd, 1, 0) < 0 ? errno : 0);
+}
+
 /* ---- descriptors ---- */
 
 static void test_dup(void)
@@ -901,6 +948,8 @@ static const struct tcase cases[] = {
 	{"exec", test_exec, peer_sender},
 	{"child_connects", test_child_connects, peer_server},
 	{"daemon", test_daemon, peer_clients},
+	{"exit", test_exit, peer_until_end},
+	{"quiet_exit", test_quiet_exit, peer_until_end},
 	{"dup", test_dup, peer_sender},
 	{"dup_over", test_dup_over, peer_end},
 	{"close_range", test_close_range, peer_sender},

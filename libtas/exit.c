@@ -1,0 +1,53 @@
+/*
+ * exit.c - the end of the process closes what it leaves open, as the kernel does for its own
+ * sockets.
+ *
+ * Without this a program that writes and then exits would look to the daemon like one that was
+ * killed, whose connections are reset. exit() and a return from main() come here through the
+ * destructor, which runs after the program's own handlers; _exit() and its kin by interception.
+ * Owner: the exiting thread. exit(3), _exit(2).
+ */
+#include <stdlib.h>
+#include <unistd.h>
+#include "lt.h"
+
+static void close_all(void)
+{
+	uint32_t fd, n = lt_fd_top();
+	struct lt_desc *d;
+	bool abort;
+
+	for (fd = 0; fd < n; fd++) {
+		d = lt_conn_get((int)fd);
+		if (d == NULL || tas_load(&d->ctx->dead))
+			continue;
+		abort = d->opts.linger_s == 0 || lt_conn_unread(d) != 0;
+		lt_tx_finish(d, TAS_SOCK_CLOSED | (abort ? TAS_SOCK_ABORT : TAS_SOCK_SHUT_WR));
+	}
+}
+
+/* Not in a child that shares this memory or was made behind our back: the connections are its
+ * parent's. */
+__attribute__((destructor)) static void at_exit(void)
+{
+	if (tas_load(&lt_ntab) != 0 && (uint32_t)lt_sys1(SYS_getpid, 0) == tas_load(&lt_pid))
+		close_all();
+}
+
+/* Registered before the program's own handlers, so it runs after them. */
+__attribute__((constructor)) static void hook(void)
+{
+	at_quick_exit(at_exit);
+}
+
+void lt__exit(int status)
+{
+	at_exit();
+	lt_real._exit(status);
+}
+
+void lt__Exit(int status)
+{
+	at_exit();
+	lt_real._Exit(status);
+}
