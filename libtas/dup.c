@@ -68,10 +68,8 @@ int lt_close(int fd)
 		errno = EBADF;
 		return -1;
 	}
-	/* A number that was closed behind our back and is something else now only loses its entry.
-	 */
-	if (lt_fd_check(fd) != NULL)
-		lt_fd_drop(fd);
+	lt_fd_drop(fd); /* also right when the number was closed behind our back and is something
+			   else */
 	return lt_real.close(fd);
 }
 

@@ -81,7 +81,6 @@ static int take_ready(struct lt_epoll *ep, struct epoll_event *ev, int max)
 		return 0;
 	lt_queue_collect(c, ep->queues);
 	lt_rx_offer(c);
-	lt_settle(c);
 	if (lt_lock(&ep->lock) != 0)
 		return 0; /* a handler above this very function */
 	lt_epoll_drain(ep);
@@ -259,7 +258,10 @@ static int wait_any(struct lt_desc *d, int fd, struct epoll_event *ev, int max,
 	const struct span *s, const sigset_t *mask)
 {
 	struct lt_epoll *ep = d->kind == LT_EPOLL ? lt_epoll_of(d) : NULL;
+	struct lt_ctx *c = lt_context();
 
+	if (c != NULL)
+		lt_settle(c);
 	if (ep == NULL || max <= 0 || ev == NULL)
 		return kernel_wait(fd, ev, max, s, mask);
 	return wait_in(ep, fd, ev, max, s, mask);

@@ -119,11 +119,19 @@ uint64_t lt_cookie(int fd)
 	return cookie;
 }
 
+/* An accepted connection's cookie is fetched by the first call that checks it: accept() saves the
+ * system call. */
 struct lt_desc *lt_fd_check(int fd)
 {
 	struct lt_desc *d = lt_fd_get(fd);
+	uint64_t cookie;
 
-	if (d == NULL || d->cookie == 0 || lt_cookie(fd) == d->cookie)
+	if (d == NULL || d->kind == LT_EPOLL)
+		return d;
+	cookie = lt_cookie(fd);
+	if (d->cookie == 0)
+		d->cookie = cookie;
+	if (cookie == d->cookie)
 		return d;
 	lt_fd_drop(fd);
 	return NULL;

@@ -183,10 +183,9 @@ static int accept_ours(struct lt_desc *d, struct sockaddr *sa, socklen_t *len, i
 		return fd;
 	}
 	fill_conn(n, d, e, slot);
-	n->cookie = lt_cookie(fd);
 	tas_store_rel(&n->kind, (uint32_t)LT_CONN);
 	lt_fd_put(fd, n);
-	lt_ring(n);
+	lt_ring(n); /* at once: a claim that is not made good in time is offered to others */
 	if (sa != NULL)
 		lt_addr_put(n, n->raddr, n->rport, sa, len);
 	return fd;
@@ -264,8 +263,7 @@ int lt_accept4(struct lt_desc *d, int fd, struct sockaddr *sa, socklen_t *len, i
 {
 	int r, saved = errno;
 
-	d = lt_fd_check(fd);
-	if (d == NULL || d->kind != LT_LISTEN || !lt_listen_settle(d, fd)) {
+	if (d->kind != LT_LISTEN || !lt_listen_settle(d, fd)) {
 		r = lt_real.accept4(fd, sa, len, flags);
 		if (r >= 0)
 			lt_fd_new(r);
@@ -499,11 +497,12 @@ static bool takes_pending(const struct lt_ctx *c)
  * What was claimed and not yet bound goes back to the queue when its claimer stops holding the
  * listener, so a close right after an accept() lets the core do its part first.
  */
-static void let_takes_finish(const struct lt_ctx *c)
+static void let_takes_finish(struct lt_ctx *c)
 {
 	struct timespec ms = {0, 1000000};
 	int i;
 
+	lt_settle(c);
 	for (i = 0; i < LEAVE_MS && takes_pending(c); i++)
 		lt_sys2(SYS_nanosleep, &ms, NULL);
 }

@@ -77,7 +77,7 @@ struct lt_desc {
 	uint32_t refs; /* descriptors of this process */
 	uint32_t flags;
 	uint32_t lock;	 /* bind, listen, connect, options, epoll memberships */
-	uint64_t cookie; /* SO_COOKIE of the kernel socket; 0 for an epoll instance */
+	uint64_t cookie; /* SO_COOKIE of the kernel socket; 0 = not fetched yet */
 	struct lt_ctx *ctx;
 	struct tas_sock *s; /* LT_CONN */
 	uint32_t slot,

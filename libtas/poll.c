@@ -19,6 +19,15 @@ struct set {
 	uint32_t listeners;
 };
 
+/* The thread may sleep now: cores that were to be woken later are woken. */
+static void settle(void)
+{
+	struct lt_ctx *c = lt_context();
+
+	if (c != NULL)
+		lt_settle(c);
+}
+
 static bool any_ours(const struct pollfd *fds, nfds_t n)
 {
 	struct lt_desc *d;
@@ -26,6 +35,7 @@ static bool any_ours(const struct pollfd *fds, nfds_t n)
 
 	if (tas_load(&lt_ntab) == 0)
 		return false;
+	settle();
 	for (i = 0; i < n; i++) {
 		d = lt_fd_get(fds[i].fd);
 		if (d != NULL && tas_load(&d->kind) != LT_UNDECIDED)
@@ -40,8 +50,6 @@ static void split(struct set *s)
 	nfds_t i;
 
 	s->c = lt_context();
-	if (s->c != NULL)
-		lt_settle(s->c);
 	s->queues = 0;
 	s->listeners = 0;
 	for (i = 0; i < s->n; i++) {
@@ -255,6 +263,7 @@ static bool any_ours_in(int n, const fd_set *r, const fd_set *w, const fd_set *x
 
 	if (tas_load(&lt_ntab) == 0)
 		return false;
+	settle();
 	for (fd = 0; fd < n; fd++) {
 		if (!in_set(r, fd) && !in_set(w, fd) && !in_set(x, fd))
 			continue;

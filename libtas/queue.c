@@ -69,7 +69,7 @@ void lt_desc_queue(struct lt_desc *d, uint32_t q)
 		lt_listen_arm(d, 0, 0);
 	} else if (d->kind == LT_CONN && tas_load(&d->s->evq) != q) {
 		tas_store_rel(&d->s->evq, q);
-		lt_ring(d);
+		lt_ring_later(d);
 	}
 }
 

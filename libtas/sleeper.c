@@ -72,6 +72,7 @@ void lt_sleep_begin(struct lt_sleep *sl, struct lt_ctx *c, uint64_t queues)
 	if (i != LT_NONE && prepare(&sleepers[i], c, queues))
 		sl->epfd = sleepers[i].epfd;
 	sl->sleeper = i;
+	lt_settle(c);
 	lt_queue_announce(c, queues);
 }
 
