@@ -22,9 +22,12 @@ struct span {
 
 static uint32_t item_events(struct lt_item *it)
 {
-	struct lt_desc *d = &lt_descs[it->desc];
-	uint32_t ev;
+	uint32_t at = tas_load(&it->desc), ev;
+	struct lt_desc *d;
 
+	if (at == LT_NONE)
+		return 0;
+	d = &lt_descs[at];
 	switch (tas_load_acq(&d->kind)) {
 	case LT_CONN:
 		ev = lt_conn_events(d, it->events);

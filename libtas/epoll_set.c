@@ -40,9 +40,10 @@ void lt_epoll_refresh(struct lt_epoll *ep)
 		return;
 	lt_epoll_attach(ep, c);
 	for (i = ep->all; i != 0; i = lt_items[i - 1].e_next) {
-		struct lt_desc *d = &lt_descs[lt_items[i - 1].desc];
+		struct lt_desc *d =
+			lt_items[i - 1].desc != LT_NONE ? &lt_descs[lt_items[i - 1].desc] : NULL;
 
-		if (d->kind == LT_LISTEN && lt_listen_settle(d, lt_items[i - 1].fd)) {
+		if (d != NULL && d->kind == LT_LISTEN && lt_listen_settle(d, lt_items[i - 1].fd)) {
 			route_news(ep, d);
 			arm_listener(d, &lt_items[i - 1], 1);
 		}
@@ -51,15 +52,22 @@ void lt_epoll_refresh(struct lt_epoll *ep)
 	lt_unlock(&ep->lock);
 }
 
+/* A handler that came in above the holder goes on without the lock, which stays its holder's. */
+static void unlock_if(uint32_t *w, int locked)
+{
+	if (locked == 0)
+		lt_unlock(w);
+}
+
 static uint32_t find(const struct lt_epoll *ep, struct lt_desc *d, int fd)
 {
+	int locked = lt_lock(&d->lock);
 	uint32_t i;
 
-	lt_lock(&d->lock);
 	for (i = d->items; i != 0; i = lt_items[i - 1].d_next)
 		if (&lt_epolls[lt_items[i - 1].ep] == ep && lt_items[i - 1].fd == fd)
 			break;
-	lt_unlock(&d->lock);
+	unlock_if(&d->lock, locked);
 	return i;
 }
 
@@ -97,6 +105,7 @@ void lt_epoll_half_stop(struct lt_epoll *ep, uint32_t i)
 static void link_item(struct lt_epoll *ep, struct lt_desc *d, uint32_t i)
 {
 	struct lt_item *it = &lt_items[i];
+	int locked;
 
 	it->e_next = ep->all;
 	it->e_prev = 0;
@@ -104,10 +113,10 @@ static void link_item(struct lt_epoll *ep, struct lt_desc *d, uint32_t i)
 		lt_items[ep->all - 1].e_prev = i + 1;
 	ep->all = i + 1;
 	tas_store(&ep->nitems, ep->nitems + 1);
-	lt_lock(&d->lock);
+	locked = lt_lock(&d->lock);
 	it->d_next = d->items;
 	tas_store_rel(&d->items, i + 1);
-	lt_unlock(&d->lock);
+	unlock_if(&d->lock, locked);
 }
 
 static int add(struct lt_epoll *ep, struct lt_desc *d, int fd, const struct epoll_event *ev)
@@ -165,14 +174,14 @@ static int modify(struct lt_epoll *ep, struct lt_desc *d, int fd, const struct e
 
 static void unlink_from_desc(struct lt_desc *d, uint32_t i)
 {
+	int locked = lt_lock(&d->lock);
 	uint32_t *p;
 
-	lt_lock(&d->lock);
 	for (p = &d->items; *p != 0 && *p != i + 1; p = &lt_items[*p - 1].d_next)
 		;
 	if (*p != 0)
 		*p = lt_items[i].d_next;
-	lt_unlock(&d->lock);
+	unlock_if(&d->lock, locked);
 }
 
 /* After unlink_from_desc nobody posts the item any more, so draining the inbox makes it ours alone.
@@ -181,7 +190,8 @@ static void remove_item(struct lt_epoll *ep, struct lt_desc *d, uint32_t i)
 {
 	struct lt_item *it = &lt_items[i];
 
-	unlink_from_desc(d, i);
+	if (d != NULL)
+		unlink_from_desc(d, i);
 	lt_epoll_drain(ep);
 	lt_epoll_unlist(ep, i);
 	if (it->flags & LT_I_HALF) {
@@ -285,6 +295,15 @@ static struct lt_ctx *meeting(const struct lt_desc *d)
 	return c;
 }
 
+/* Connected by a way that is not ours, such as MSG_FASTOPEN: then it is the kernel's. */
+static bool has_peer(int fd)
+{
+	struct sockaddr_in6 sa;
+	socklen_t len = sizeof(sa);
+
+	return lt_sys3(SYS_getpeername, fd, &sa, &len) == 0;
+}
+
 /* As the kernel answers when epfd is not an epoll descriptor at all. */
 static int no_instance(int epfd)
 {
@@ -312,7 +331,7 @@ int lt_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	if (op != EPOLL_CTL_DEL && !flags_ok(op, ev->events))
 		return (int)lt_ret(-EINVAL);
 	c = meeting(d);
-	if (c == NULL) {
+	if (c == NULL || (d->kind == LT_UNDECIDED && has_peer(fd))) {
 		if (d->kind == LT_UNDECIDED)
 			lt_to_kernel(d, fd);
 		return ctl_kernel(ep, op, epfd, fd, ev);
@@ -331,6 +350,17 @@ int lt_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	return (int)lt_ret(r);
 }
 
+/* A handler above epoll_wait() cannot take items out of its lists: they are made to mean nothing.
+ */
+static void disown_items(struct lt_desc *d)
+{
+	uint32_t i;
+
+	for (i = d->items; i != 0; i = lt_items[i - 1].d_next)
+		tas_store(&lt_items[i - 1].desc, LT_NONE);
+	tas_store(&d->items, 0u);
+}
+
 /* d leaves every set it is in; the kernel's own rule for a description's last close. */
 void lt_epoll_forget(struct lt_desc *d)
 {
@@ -339,9 +369,10 @@ void lt_epoll_forget(struct lt_desc *d)
 
 	while ((i = tas_load_acq(&d->items)) != 0) {
 		ep = &lt_epolls[lt_items[i - 1].ep];
-		if (lt_lock(&ep->lock) != 0)
-			return; /* a handler above epoll_wait(): the item finds its description gone
-				 */
+		if (lt_lock(&ep->lock) != 0) {
+			disown_items(d);
+			return;
+		}
 		if (tas_load(&d->items) == i && lt_items[i - 1].desc == me)
 			remove_item(ep, d, i - 1);
 		lt_unlock(&ep->lock);
@@ -393,11 +424,12 @@ void lt_epoll_close(struct lt_desc *d)
 	if (ep == NULL || lt_lock(&ep->lock) != 0)
 		return;
 	while (ep->all != 0) {
-		struct lt_desc *member = &lt_descs[lt_items[ep->all - 1].desc];
-		uint32_t events = lt_items[ep->all - 1].events;
+		uint32_t member_at = lt_items[ep->all - 1].desc,
+			 events = lt_items[ep->all - 1].events;
+		struct lt_desc *member = member_at != LT_NONE ? &lt_descs[member_at] : NULL;
 
 		remove_item(ep, member, ep->all - 1);
-		if (member->kind == LT_LISTEN)
+		if (member != NULL && member->kind == LT_LISTEN)
 			lt_listen_leave(member, (events & EPOLLEXCLUSIVE) != 0);
 	}
 	if (ep->ctx != NULL && !tas_load(&ep->ctx->dead))

@@ -507,6 +507,21 @@ static void let_takes_finish(struct lt_ctx *c)
 		lt_sys2(SYS_nanosleep, &ms, NULL);
 }
 
+void lt_listen_down(struct lt_desc *d)
+{
+	struct tas_msg m = {.type = TAS_CMD_UNLISTEN, .id = d->listener};
+	uint32_t i;
+
+	if (tas_fetch_or(&d->flags, LT_D_DOWN) & LT_D_DOWN || d->ctx == NULL ||
+		tas_load(&d->ctx->dead))
+		return;
+	let_takes_finish(d->ctx);
+	lt_command(&m, -1, NULL, NULL);
+	for (i = 0; i < d->ctx->nevq; i++)
+		if (d->evq_mask >> i & 1 && d->ctx->evq_fd[i] >= 0)
+			lt_sys_kick(d->ctx->evq_fd[i]);
+}
+
 void lt_listen_close(struct lt_desc *d)
 {
 	struct tas_msg m = {.type = TAS_CMD_UNLISTEN, .id = d->listener};

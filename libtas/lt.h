@@ -264,6 +264,7 @@ int lt_tx_fail(int err, int flags);
 void lt_conn_close(struct lt_desc *d);
 void lt_conn_unbind(struct lt_desc *d);
 void lt_listen_close(struct lt_desc *d);
+void lt_listen_down(struct lt_desc *d); /* shutdown(): no more connections, sleepers look again */
 bool lt_listen_ready(struct lt_desc *d);
 int lt_listen_arm(struct lt_desc *d, int all, int excl); /* changes the counts of users */
 void lt_listen_leave(struct lt_desc *d, bool exclusive);

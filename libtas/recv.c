@@ -65,7 +65,7 @@ static ssize_t take(struct lt_desc *d, struct lt_iov *it, size_t n, int flags)
 	ssize_t r = 0;
 
 	if (lt_lock(&x.s->rx_lock) != 0)
-		return -EAGAIN; /* a handler above its own recv() */
+		return -EDEADLK; /* a handler above its own recv() */
 	if (tas_load(&d->kind) != LT_CONN) {
 		r = -EBADF;
 	} else if (lt_conn_bound(d)) {
@@ -138,6 +138,8 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 	lt_settle(d->ctx);
 	for (;;) {
 		r = look(d, it, flags & MSG_PEEK ? total : total - done, flags);
+		if (r == -EDEADLK)
+			return done > 0 ? (ssize_t)done : -EAGAIN;
 		if (r >= 0 && (flags & MSG_PEEK) && (size_t)r > done)
 			done = (size_t)r;
 		else if (r > 0 && !(flags & MSG_PEEK))

@@ -104,7 +104,7 @@ ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d)
 	int err;
 
 	if (lt_lock(&s->tx_lock) != 0)
-		return -EAGAIN; /* a handler above its own send() */
+		return -EDEADLK; /* a handler above its own send() */
 	err = tas_load(&d->kind) == LT_CONN ? refused(d) : -EBADF;
 	if (err != 0) {
 		lt_unlock(&s->tx_lock);
@@ -291,6 +291,8 @@ ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 	set_more(d, flags);
 	for (;;) {
 		r = append(d, it, total - done);
+		if (r == -EDEADLK)
+			return ended(done, EAGAIN, flags);
 		if (r < 0 && r != -EAGAIN && (r != -ENOBUFS || !wait))
 			return ended(done, (int)-r, flags);
 		done += r > 0 ? (size_t)r : 0;

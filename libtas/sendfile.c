@@ -22,7 +22,7 @@ static ssize_t feed(struct lt_desc *d, int in, off_t off, size_t max)
 	size_t n;
 
 	if (room < 0)
-		return room;
+		return room == -EDEADLK ? -EINTR : room;
 	n = max < (size_t)room ? max : (size_t)room;
 	if (n > 0) {
 		n = lt_tx_place(&t, n < STEP ? n : STEP, v, &nv);

@@ -219,7 +219,8 @@ int lt_shutdown(struct lt_desc *d, int fd, int how)
 	if (d == NULL || d->kind == LT_UNDECIDED || d->kind == LT_EPOLL)
 		return lt_real.shutdown(fd, how);
 	if (d->kind == LT_LISTEN) {
-		tas_fetch_or(&d->flags, LT_D_DOWN);
+		if (how == SHUT_RD || how == SHUT_RDWR)
+			lt_listen_down(d);
 		return lt_real.shutdown(fd, how);
 	}
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)

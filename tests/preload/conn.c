@@ -311,7 +311,6 @@ static void test_peer_half_close(void)
 	char buf[100] = {0};
 
 	hear();
-	out("poll %s", bits((unsigned)await(fd, POLLIN | POLLRDHUP)));
 	while (!(await(fd, POLLIN | POLLRDHUP) & POLLRDHUP))
 		usleep(1000);
 	out("poll %s", bits((unsigned)await(fd, POLLIN | POLLOUT | POLLRDHUP)));

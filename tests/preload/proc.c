@@ -797,6 +797,39 @@ static void test_accept_threads(void)
 	close(shared_l);
 }
 
+static void *listener_shutter(void *arg)
+{
+	(void)arg;
+	usleep(50000);
+	shutdown(shared_l, SHUT_RDWR);
+	return NULL;
+}
+
+/* shutdown() of a listener ends an accept() that sleeps, and the listening. */
+static void test_shutdown_listener(void)
+{
+	pthread_t t;
+
+	shared_l = listen_here(0, 5);
+	CHECK(pthread_create(&t, NULL, listener_shutter, NULL) == 0);
+	result("accept", accept(shared_l, NULL, NULL));
+	pthread_join(t, NULL);
+	result("accept", accept(shared_l, NULL, NULL));
+	tell(0);
+	out("peer got %s", strerrorname_np(hear()));
+	close(shared_l);
+}
+
+static void peer_refused(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	hear();
+	tell(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 ? 0 : errno);
+	close(fd);
+}
+
 static void *recv_worker(void *arg)
 {
 	char c;
@@ -964,6 +997,7 @@ static const struct tcase cases[] = {
 	{"shutdown_wakes", test_shutdown_wakes, peer_wait},
 	{"shared_epoll", test_shared_epoll, peer_clients},
 	{"accept_threads", test_accept_threads, peer_clients},
+	{"shutdown_listener", test_shutdown_listener, peer_refused},
 	{"cancel_recv", test_cancel_recv, peer_sender},
 	{"wildcard", test_wildcard, peer_wildcard},
 	{"dual_stack", test_dual_stack, peer_wait},
