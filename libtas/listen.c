@@ -477,17 +477,17 @@ static bool all_left(struct lt_desc *d)
 	return tas_load(&d->users) == 0;
 }
 
-/* Does a connection that this process accepted still wait for its flow? */
+/* Does a connection that this process accepted, and perhaps closed since, still wait for its flow?
+ */
 static bool takes_pending(const struct lt_ctx *c)
 {
-	uint32_t i, n = tas_load(&c->slots.fresh), v;
-	const struct lt_desc *d;
+	uint32_t i, n = tas_load(&c->slots.fresh);
 
 	for (i = 0; i < n; i++) {
-		v = tas_load_acq(&c->slot_desc[i]);
-		d = v != 0 ? &lt_descs[v - 1] : NULL;
-		if (d != NULL && tas_load_acq(&d->kind) == LT_CONN && d->ctx == c &&
-			!(lt_flags(d) & LT_D_CONNECTING) && !lt_conn_bound(d))
+		const struct tas_sock *s = &c->socks[i];
+
+		if ((tas_load(&s->want) & TAS_SOCK_TAKE) &&
+			tas_load(&s->take_gen) != tas_load(&s->gen))
 			return true;
 	}
 	return false;
