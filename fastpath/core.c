@@ -15,6 +15,7 @@
 #define TOKENS_PER_S   500u	 /* challenge ACKs a second and core (RFC 5961 section 7) */
 #define NO_FD_SLEEP_NS 200000ull /* a port that cannot wake us is looked at this often */
 #define RING_FULL_NS   100000ull /* closed flows wait for room in the event ring */
+#define CPU_LOOPS      1024u	 /* a core that never sleeps looks this often which CPU it is on */
 #define NS_PER_S       1000000000ull
 
 static uint32_t stage_acks(struct fp_core *core)
@@ -199,7 +200,7 @@ static void forget_port(struct fp_core *core)
 		epoll_ctl(core->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-/* Signals are the slow path's, but for the one by which fp.c's watch ends a blocking write. */
+/* Signals are the slow path's, but for the one by which fp_watch ends a blocking write. */
 static void mask_signals(void)
 {
 	sigset_t set;
@@ -238,6 +239,8 @@ void *fp_core_main(void *arg)
 			core->cnt.busy_ns += now - last;
 		last = now;
 		work = fp_core_poll(core, now);
+		if (core->cnt.loops % CPU_LOOPS == 0)
+			publish_cpu(core);
 		if (core->nic_dead && !was_dead) {
 			was_dead = 1;
 			forget_port(core);

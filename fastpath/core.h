@@ -135,8 +135,8 @@ struct fp_core {
 	uint32_t cpu;
 	uint32_t reading; /* 1 + listener whose segment is being read, read by fp_listener_set (L1)
 			   */
-	uint32_t writing; /* inside a write to a program's descriptor, read by fp.c's watch */
-	uint64_t watched; /* watch: loops at its last look */
+	uint32_t writing; /* inside a write to a program's descriptor, read by fp_watch */
+	uint64_t watched; /* fp_watch: loops at its last look */
 	pthread_t thread;
 	int started;
 } __attribute__((aligned(TAS_CACHELINE)));
@@ -209,6 +209,10 @@ static inline void fp_flow_prefetch(const struct fp *fp, uint32_t id)
 	__builtin_prefetch(tcp + offsetof(struct tcp_cold, drs_read));
 	__builtin_prefetch(tcp + offsetof(struct tcp_cold, bytes_in));
 }
+
+/* fp.c */
+/* Slow path thread: frees cores that a program has made block in a write to its eventfd. */
+void fp_watch(struct fp *fp);
 
 /* core.c */
 /* One round of the loop at time `now_ns`; returns how much work was found. */

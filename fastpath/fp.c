@@ -266,7 +266,7 @@ void fp_destroy(struct fp *fp)
 
 static void on_urg(int sig)
 {
-	(void)sig; /* a blocking write has been interrupted: that is all (fp.c's watch) */
+	(void)sig; /* a blocking write has been interrupted: that is all (fp_watch) */
 }
 
 int fp_start(struct fp *fp)
@@ -339,7 +339,7 @@ int fp_send(struct fp *fp, uint32_t core, const struct sp_msg *m)
  * A core that is inside a write to a program's eventfd and has not finished a round since the last
  * look is blocked: interrupt it (notify.c). No core waits longer than two looks.
  */
-static void watch(struct fp *fp)
+void fp_watch(struct fp *fp)
 {
 	uint64_t now = fp_now_ns();
 	uint32_t i;
@@ -374,7 +374,7 @@ int fp_event_next(struct fp *fp, struct fp_event *ev)
 			fp_app_unshare(&fp->apps[ev->id]);
 		return 1;
 	}
-	watch(fp);
+	fp_watch(fp);
 	return 0;
 }
 

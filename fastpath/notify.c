@@ -112,7 +112,7 @@ static void futex_wake(uint32_t *word)
 
 /*
  * The descriptor is the program's own eventfd: it may have filled the counter, so that a write
- * blocks. fp.c's watch then interrupts us, and that program is served no more.
+ * blocks. fp_watch then interrupts us, and that program is served no more.
  */
 static void wake_evq(struct fp_core *core, struct fp_app *app, uint32_t evq)
 {
@@ -173,8 +173,10 @@ void fp_app_notify(struct fp *fp, struct fp_app *app, uint32_t evq, uint32_t slo
 	}
 	if (tas_load(&bell->sleeping) == 0)
 		return;
-	while (fp_send(fp, slot % fp->ncores, &m) == -EAGAIN)
-		tas_cpu_relax(); /* the core empties its ring within a round */
+	/* The core empties its ring within a round, unless it is blocked itself. */
+	while (fp_send(fp, slot % fp->ncores, &m) == -EAGAIN &&
+		fp->cores[slot % fp->ncores].started)
+		fp_watch(fp);
 }
 
 /* The core's side of FP_MSG_WAKE. */
