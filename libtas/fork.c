@@ -4,7 +4,7 @@
  * The parent asks the daemon for a token, the child says HELLO with it at once and so holds the
  * same listeners. Region and chunk mappings do not go to the child. Connections stay the parent's:
  * in the child their descriptors are plain unconnected sockets that can be closed
- * (docs/conformance.md). vfork() is fork(): a child that runs in the parent's memory would change
+ * (README.md, "What does not, yet"). vfork() is fork(): a child that runs in the parent's memory would change
  * the parent's tables. A child made behind libc's back finds an emptied page (MADV_WIPEONFORK) at
  * its first call on one of ours. Owner: the forking thread. fork(2), vfork(2), daemon(3),
  * madvise(2).
