@@ -260,12 +260,13 @@ void lt_tx_finish(struct lt_desc *d, uint32_t want);
 /* The errno of a send that failed with `err`, after SIGPIPE where it is due. */
 int lt_tx_fail(int err, int flags);
 
-/* socket.c, listen.c */
+/* socket.c, listen.c, accept.c */
 void lt_conn_close(struct lt_desc *d);
 void lt_conn_unbind(struct lt_desc *d);
 void lt_listen_close(struct lt_desc *d);
 void lt_listen_down(struct lt_desc *d); /* shutdown(): no more connections, sleepers look again */
-bool lt_listen_ready(struct lt_desc *d);
+bool lt_listen_usable(const struct lt_desc *d); /* it has a queue that can still be taken from */
+bool lt_listen_ready(struct lt_desc *d);	/* accept.c: a connection is queued */
 int lt_listen_arm(struct lt_desc *d, int all, int excl); /* changes the counts of users */
 void lt_listen_leave(struct lt_desc *d, bool exclusive);
 /* In a fork child, a listener is ours only once the daemon says so. False: it has become the
