@@ -303,32 +303,68 @@ static uint32_t get_list(struct fp_core *core, uint32_t id, struct fp_app *app, 
 	return list;
 }
 
+/* A list of chunks: whose, and where it begins. */
+struct list {
+	const struct fp_app *app;
+	uint32_t chunk;
+};
+
+/* Copies stream bytes [pos, end) from one list to another; both begin at `base`. */
+static void copy_range(struct list from, struct list to, uint64_t base, uint64_t pos, uint64_t end)
+{
+	while (pos < end) {
+		uint32_t off = (uint32_t)(pos & TAS_CHUNK_MASK);
+		uint64_t n = TAS_CHUNK_BYTES - off;
+
+		if (n > end - pos)
+			n = end - pos;
+		for (; base != chunk_base(pos); base += TAS_CHUNK_BYTES) {
+			from.chunk = from.app->rx_next[from.chunk];
+			to.chunk = to.app->rx_next[to.chunk];
+		}
+		memcpy(fp_chunk_mem(to.app, to.chunk) + off,
+			fp_chunk_mem(from.app, from.chunk) + off, n);
+		pos += n;
+	}
+}
+
+/* Only what this connection received: the rest of a chunk may be an earlier one's, of another program. */
+static void copy_received(const struct fp_flow *f, const struct fp_flow_cold *c, struct list from,
+	struct list to)
+{
+	uint32_t i;
+
+	copy_range(from, to, c->rx_base, f->rx_read, fp_rx_head(f));
+	for (i = 0; i < c->tcp.nooo; i++)
+		copy_range(from, to, c->rx_base, c->tcp.ooo[i].start, c->tcp.ooo[i].end);
+}
+
+/* Shows the program the links of a new list. Returns its last chunk. */
+static uint32_t show_links(struct fp_app *app, uint32_t chunk)
+{
+	uint32_t next;
+
+	for (; (next = app->rx_next[chunk]) != TAS_CHUNK_NONE; chunk = next)
+		link_chunk(app, chunk, next);
+	return chunk;
+}
+
 int fp_rxlist_move(struct fp_core *core, uint32_t id, struct fp_app *app)
 {
 	struct fp_flow *f = &core->fp->flows[id];
 	struct fp_flow_cold *c = &core->fp->cold[id];
 	struct fp_app *old_app = &core->fp->apps[f->app];
-	uint32_t old = c->rx_first, chunk;
+	struct list old = {old_app, c->rx_first}, moved = {app, TAS_CHUNK_NONE};
 
-	if (old == TAS_CHUNK_NONE)
+	if (old.chunk == TAS_CHUNK_NONE)
 		return 1;
-	chunk = get_list(core, id, app, (c->rx_end - c->rx_base) >> TAS_CHUNK_SHIFT);
-	if (chunk == TAS_CHUNK_NONE)
+	moved.chunk = get_list(core, id, app, (c->rx_end - c->rx_base) >> TAS_CHUNK_SHIFT);
+	if (moved.chunk == TAS_CHUNK_NONE)
 		return 0;
-	c->rx_first = f->rx_chunk = chunk;
+	copy_received(f, c, old, moved);
+	fp_chunks_put_list(core, old_app, old.chunk);
+	c->rx_first = f->rx_chunk = moved.chunk;
 	c->rx_cur_base = c->rx_base;
-	while (1) {
-		uint32_t old_next = old_app->rx_next[old], next = app->rx_next[chunk];
-
-		memcpy(fp_chunk_mem(app, chunk), fp_chunk_mem(old_app, old), TAS_CHUNK_BYTES);
-		link_chunk(app, chunk, next);
-		fp_chunk_put(core, old_app, old);
-		core->apps[old_app->id]->in_use--;
-		if (next == TAS_CHUNK_NONE)
-			break;
-		old = old_next;
-		chunk = next;
-	}
-	c->rx_last = chunk;
+	c->rx_last = show_links(app, moved.chunk);
 	return 1;
 }

@@ -54,6 +54,74 @@ TEST(Take, DataThatCameBeforeAcceptIsThere)
 	EXPECT_EQ(s.bad_bytes, 0u);
 }
 
+/* The daemon's own chunks serve one connection after another: what is left in them is not the taker's. */
+TEST(Take, NothingOfAnotherProgramsConnectionComesAlong)
+{
+	Accepted t;
+	Socket s(t.p, 4, 77), s2(t.thief, 6, 99);
+	Conn c2(t.e, 6, 99, 0x5566);
+
+	t.c.peer->to_write = 16000;
+	t.c.peer->shut_when_done = c2.peer->shut_when_done = false;
+	settle(t.e, {&t.c});
+	t.claim(1);
+	s.take(5);
+	settle(t.e, {&t.c});
+	ASSERT_EQ(s.recv(), 16000u);
+	c2.install_accepted(t.l, 3, 9, 4712);
+	c2.peer->to_write = 10;
+	settle(t.e, {&c2});
+	t.l->queue[9].word = TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, 2, 4712);
+	s2.take(6);
+	settle(t.e, {&c2});
+	ASSERT_TRUE(s2.known());
+	const uint8_t *chunk = t.thief.chunk(s2.s().rx_first_chunk);
+	EXPECT_EQ(std::count(chunk + 10, chunk + TAS_CHUNK_BYTES, 0), TAS_CHUNK_BYTES - 10);
+	EXPECT_EQ(s2.recv(), 10u);
+	EXPECT_EQ(s2.bad_bytes, 0u);
+}
+
+TEST(Take, DataOutOfOrderMovesToo)
+{
+	HostConfig small;
+
+	small.max_frame = 0;
+	Engine e;
+	Program p(e, 1);
+	std::vector<uint8_t> mem(sizeof(tas_listen));
+	tas_listen *l = (tas_listen *)mem.data();
+	Conn c(e, 5, 77, 0x1122, small);
+	Socket s(p, 4, 77);
+
+	c.install_accepted(l, 3, 8, 4711);
+	e.run();
+	c.peer->shut_when_done = false;
+	c.peer->f.cwnd = c.peer->f.snd_wnd = 60000;
+	c.peer->to_write = 30 * 1448; /* three chunks */
+	c.peer->program();
+	c.peer->output();
+	ASSERT_EQ(c.to_engine.size(), 30u);
+	std::vector<Frame> held;
+	for (int i : {24, 13, 2}) { /* holes, one of them across two chunks */
+		held.push_back(c.to_engine[(size_t)i]);
+		c.to_engine.erase(c.to_engine.begin() + i);
+	}
+	c.deliver();
+	e.run();
+	EXPECT_EQ(c.f().rx_nxt, 2u * 1448);
+	l->queue[8].word = TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, 1, 4711);
+	s.take(5);
+	e.run();
+	ASSERT_TRUE(s.known());
+	c.to_engine = held;
+	c.deliver();
+	e.run();
+	EXPECT_EQ(s.recv(), 30u * 1448);
+	EXPECT_EQ(s.bad_bytes, 0u);
+	EXPECT_EQ(s.fault, "");
+	EXPECT_EQ(p.app->rx_chunks + fp_app(e.fp, 0)->rx_chunks, 3u);
+}
+
 TEST(Take, FlowWhoseInstallIsStillQueued)
 {
 	Engine e;
