@@ -144,6 +144,29 @@ TEST(Take, FlowWhoseInstallIsStillQueued)
 	EXPECT_EQ(s.state(), TAS_SOCK_OPEN);
 }
 
+/* A busy slow path: the install lies several rounds deep in the ring when its take comes. */
+TEST(Take, FlowWhoseInstallLiesDeepInTheRing)
+{
+	Engine e;
+	Program p(e, 1);
+	std::vector<uint8_t> mem(sizeof(tas_listen));
+	tas_listen *l = (tas_listen *)mem.data();
+	Conn c(e, 5, 77, 0x1122);
+	Socket s(p, 4, 77);
+	sp_msg m;
+
+	memset(&m, 0, sizeof(m));
+	m.type = SP_CC_SET;
+	for (uint32_t i = 0; i < FP_MSG_RING - 2; i++)
+		e.send(0, m);
+	c.install_accepted(l, 3, 8, 4711);
+	l->queue[8].word = TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, 1, 4711);
+	s.take(5);
+	fp_core_poll(&e.core(), e.now);
+	EXPECT_EQ(s.state(), TAS_SOCK_OPEN);
+	EXPECT_EQ(e.cnt().refuse_take, 0u);
+}
+
 TEST(Take, AnotherProgramsConnectionIsRefused)
 {
 	Accepted t;

@@ -345,6 +345,64 @@ TEST(Port, UnresolvedNextHopIsToldAndRetransmissionRecovers)
 	EXPECT_EQ(t.c.peer->rx_data_end(), 1000u);
 }
 
+/* What the slow path learned from an ICMP message (RFC 1191). */
+sp_msg pmtu(const Conn &c, uint16_t mtu, bool has_seq, uint32_t seq)
+{
+	sp_msg m;
+
+	memset(&m, 0, sizeof(m));
+	m.type = SP_PMTU;
+	m.id = c.id;
+	m.gen = c.gen;
+	m.u.quoted.pmtu = mtu;
+	m.u.quoted.has_seq = has_seq;
+	m.u.quoted.seq = seq;
+	return m;
+}
+
+/* RFC 5927 section 7: who cannot see the connection cannot know what is in flight. */
+TEST(PathMtu, IsBelievedOnlyOfAMessageThatQuotesWhatIsInFlight)
+{
+	Connected t;
+	const uint32_t first = Conn::kIss + 1;
+	const uint16_t before = t.c.f().mss;
+
+	t.c.peer->shut_when_done = false;
+	t.s.send(3000);
+	settle(t.e, {&t.c}); /* acknowledged: [first, first + 3000) */
+	t.s.send(2000);
+	t.e.run(); /* in flight: the 2000 after these */
+	ASSERT_EQ(t.c.f().tx_nxt - t.c.f().tx_una, 2000u);
+	for (uint32_t seq : {first, first + 2999, first + 5000, first + 5001, first + 0x80000000u}) {
+		t.e.send(0, pmtu(t.c, 1000, true, seq));
+		t.e.run();
+		EXPECT_EQ(t.c.f().mss, before) << "quoted " << seq - first;
+	}
+	t.e.send(0, pmtu(t.c, 1200, true, first + 3000));
+	t.e.run();
+	EXPECT_EQ(t.c.f().mss, 1200 - 52);
+	t.e.send(0, pmtu(t.c, 1100, true, first + 4999));
+	t.e.run();
+	EXPECT_EQ(t.c.f().mss, 1100 - 52);
+}
+
+TEST(PathMtu, NothingInFlightNothingBelieved)
+{
+	Connected t;
+	const uint16_t before = t.c.f().mss;
+
+	t.c.peer->shut_when_done = false;
+	t.s.send(3000);
+	settle(t.e, {&t.c});
+	for (uint32_t seq : {Conn::kIss, Conn::kIss + 1, Conn::kIss + 3000, Conn::kIss + 3001})
+		t.e.send(0, pmtu(t.c, 1000, true, seq));
+	t.e.run();
+	EXPECT_EQ(t.c.f().mss, before);
+	t.e.send(0, pmtu(t.c, 1000, false, 0)); /* our own route's: nobody quoted anything */
+	t.e.run();
+	EXPECT_EQ(t.c.f().mss, 1000 - 52);
+}
+
 TEST(Port, FullTransmitQueueLosesFramesAndRecovers)
 {
 	Connected t;
