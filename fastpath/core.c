@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 #include "core.h"
+#include "tas/yield.h"
 
 #define TOKENS_PER_S   500u	 /* challenge ACKs a second and core (RFC 5961 section 7) */
 #define NO_FD_SLEEP_NS 200000ull /* a port that cannot wake us is looked at this often */
@@ -86,8 +87,10 @@ void fp_core_wake(struct fp_core *core)
 	uint64_t one = 1;
 
 	tas_full_barrier();
+	TAS_YIELD();
 	if (tas_load(&core->sleeping) == 0)
 		return;
+	TAS_YIELD();
 	if (write(core->wake_fd, &one, sizeof(one)) < 0)
 		return; /* non-blocking and never drained: EAGAIN would take 2^64 wakes */
 }
@@ -116,6 +119,7 @@ static void say_sleeping(struct fp_core *core, uint32_t value)
 		if (!info)
 			continue;
 		tas_store(&info->core[core->id].sleeps, core->sleep_seq);
+		TAS_YIELD();
 		tas_store_rel(&info->core[core->id].sleeping, value);
 	}
 }
@@ -163,6 +167,7 @@ static void block(struct fp_core *core, uint64_t ns)
 	struct timespec ts = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
 	uint64_t before = fp_now_ns();
 
+	ns = TAS_PATIENCE(ns, UINT64_MAX);
 	epoll_pwait2(core->epoll_fd, ev, 8, ns == UINT64_MAX ? NULL : &ts, NULL);
 	core->cnt.sleeps++;
 	core->cnt.sleep_ns += fp_now_ns() - before;
@@ -183,11 +188,17 @@ static void core_sleep(struct fp_core *core)
 	ns = next == UINT64_MAX ? UINT64_MAX : next - now;
 	if (!core->nic_dead && nic_rx_fd(core->fp->nic, core->id) < 0 && ns > NO_FD_SLEEP_NS)
 		ns = NO_FD_SLEEP_NS;
+	TAS_YIELD();
 	say_sleeping(core, 1);
 	tas_full_barrier(); /* W2 */
-	if (!anything_pending(core))
+	TAS_YIELD();
+	if (!anything_pending(core)) {
+		TAS_YIELD();
 		block(core, ns);
+	}
+	TAS_YIELD();
 	say_sleeping(core, 0);
+	TAS_YIELD();
 	publish_cpu(core);
 }
 

@@ -6,6 +6,7 @@
  * later. Feedback simply grows. Owner: the core.
  */
 #include "core.h"
+#include "tas/yield.h"
 #include <unistd.h>
 
 #define NEIGH_TELL_NS 100000000ull /* one event per next hop and 100 ms */
@@ -45,8 +46,10 @@ static void wake_slow_path(struct fp *fp)
 	uint64_t one = 1;
 
 	tas_full_barrier();
+	TAS_YIELD();
 	if (tas_load(&fp->sp_sleeping) == 0 || tas_xchg(&fp->sp_sleeping, 0) == 0)
 		return;
+	TAS_YIELD();
 	if (write(fp->event_fd, &one, sizeof(one)) < 0)
 		return; /* non-blocking and ours: a full counter is readable */
 }
@@ -64,6 +67,7 @@ uint32_t fp_events_flush(struct fp_core *core)
 	if (!core->told)
 		return done;
 	core->told = 0;
+	TAS_YIELD();
 	wake_slow_path(core->fp);
 	return done;
 }

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "core.h"
+#include "tas/yield.h"
 
 #define SENT_MIN 16384u	  /* sent-map nodes of a core, at least */
 #define SENT_MAX 1048576u /* ... and at most: 64 B of lazily touched memory each, or so */
@@ -331,6 +332,7 @@ int fp_send(struct fp *fp, uint32_t core, const struct sp_msg *m)
 	slot = spsc_put(&to->msgs);
 	*slot = *m;
 	spsc_publish(&to->msgs);
+	TAS_YIELD();
 	fp_core_wake(to);
 	return 0;
 }
@@ -406,8 +408,10 @@ int fp_prepare_sleep(struct fp *fp)
 {
 	uint32_t i, cls;
 
+	TAS_YIELD();
 	tas_store(&fp->sp_sleeping, 1);
 	tas_full_barrier(); /* pairs with E1 */
+	TAS_YIELD();
 	for (i = 0; i < fp->ncores; i++) {
 		if (spsc_pending(&fp->cores[i].events))
 			return 1;
@@ -423,6 +427,7 @@ void fp_wake_done(struct fp *fp)
 	uint64_t count;
 
 	tas_store(&fp->sp_sleeping, 0);
+	TAS_YIELD();
 	if (read(fp->event_fd, &count, sizeof(count)) < 0)
 		return; /* nothing was written */
 }

@@ -11,6 +11,7 @@
  * `sleeping` (`waiters`). S1, S2. Owner: the core; fp_app_notify runs in the slow path.
  */
 #include "core.h"
+#include "tas/yield.h"
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -80,6 +81,7 @@ void fp_ring(struct fp_core *core, struct fp_app *app, uint32_t evq, uint32_t sl
 	list_wake_app(core, app, core->apps[app->id], evq);
 	if (tas_load(&s->waiters) == 0) /* S2: after the barrier in tas_bell_ring */
 		return;
+	TAS_YIELD();
 	tas_fetch_add(&s->wake, 1);
 	if (core->nwakes == FP_WAKES_MAX)
 		fp_wakes_flush(core);
@@ -99,6 +101,7 @@ void fp_news_flush(struct fp_core *core)
 			continue; /* closed meanwhile, and told */
 		f->flags &= ~(FP_F_NEWS | FP_F_NOTIFY);
 		fp_publish(core->fp, id);
+		TAS_YIELD();
 		if (notify && f->app != FP_APP_NONE && f->slot != FP_SLOT_NONE)
 			fp_ring(core, &core->fp->apps[f->app], f->evq, f->slot);
 	}
@@ -107,6 +110,7 @@ void fp_news_flush(struct fp_core *core)
 
 static void futex_wake(uint32_t *word)
 {
+	TAS_YIELD();
 	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
@@ -121,9 +125,11 @@ static void wake_evq(struct fp_core *core, struct fp_app *app, uint32_t evq)
 	uint64_t one = 1;
 	ssize_t n;
 
+	TAS_YIELD();
 	if (fd < 0 || tas_load(&bell->sleeping) == 0 || tas_xchg(&bell->sleeping, 0) == 0)
 		return; /* S1 */
 	core->cnt.app_wakes++;
+	TAS_YIELD();
 	tas_store(&core->writing, 1);
 	n = write(fd, &one, sizeof(one));
 	tas_store(&core->writing, 0);

@@ -7,6 +7,7 @@
  * any thread of any holder. accept(2).
  */
 #include "lt.h"
+#include "tas/yield.h"
 
 /* Every so many connections the kernel half is asked first. */
 #define KERNEL_TURN 16u
@@ -90,6 +91,7 @@ static struct tas_accept *claim(struct lt_desc *d, uint32_t *index)
 			break;
 	}
 	n = head;
+	TAS_YIELD();
 	if (tas_cas(&l->head, &head, at + 1)) /* else: whoever moved it meanwhile is right too */
 		look_again(l, n, at);
 	*index = at;
@@ -101,7 +103,9 @@ static void unclaim(struct lt_desc *d, struct tas_accept *e, uint32_t index)
 {
 	uint64_t w = tas_load(&e->word);
 
+	TAS_YIELD();
 	tas_cas(&e->word, &w, TAS_ACCEPT_WORD(TAS_ACCEPT_QUEUED, 0, w));
+	TAS_YIELD();
 	hint_back(d->l, index);
 }
 
@@ -212,6 +216,7 @@ static int wait_conn(struct lt_desc *d, int lfd, uint64_t until_ns)
 
 	lt_listen_arm(d, 0, 1);
 	lt_sleep_begin(&sl, d->ctx, d->evq_mask);
+	TAS_YIELD();
 	if (!lt_listen_ready(d) && tas_load(&d->kind) == LT_LISTEN)
 		r = lt_sleep_poll(&sl, p, 1, until_ns, NULL);
 	lt_sleep_end(&sl);

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <sched.h>
 #include "epoll_set.h"
+#include "tas/yield.h"
 
 #define LOOK_NS	   50000u
 #define LOOK_CALLS 64u
@@ -219,6 +220,7 @@ static int sleep_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max
 		lt_queue_announce(c, queues);
 	n = 0;
 	if (c == NULL || !pending(ep, c)) {
+		TAS_YIELD();
 		n = kernel_wait(fd, ev, max, s, mask);
 		*again = n > 0;
 		if (n > 0)

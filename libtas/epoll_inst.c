@@ -7,6 +7,7 @@
  * Owner: any thread; lists under the instance's lock. epoll_create(2), epoll(7).
  */
 #include "epoll_set.h"
+#include "tas/yield.h"
 #include <sys/mman.h>
 
 #define EPOLLS_MAX 16384u
@@ -174,6 +175,7 @@ void lt_epoll_drain(struct lt_epoll *ep)
 		return;
 	for (i = tas_xchg(&ep->inbox, 0u); i != 0; i = next) {
 		next = tas_load(&lt_items[i - 1].in_next);
+		TAS_YIELD();
 		tas_xchg(&lt_items[i - 1].pending, 0u);
 		lt_epoll_list(ep, i - 1);
 	}
@@ -183,6 +185,7 @@ void lt_epoll_stir(struct lt_epoll *ep)
 {
 	/* I1: pairs with a sleeper, which counts itself and then looks at inbox and list. */
 	tas_full_barrier();
+	TAS_YIELD();
 	if (tas_load(&ep->sleepers) != 0)
 		lt_epoll_kick(ep);
 	if (tas_load(&ep->nested))

@@ -10,6 +10,7 @@
  */
 #include <sys/mman.h>
 #include "lt.h"
+#include "tas/yield.h"
 
 /* How long a close waits for threads inside accept() before it leaves the segment mapped, in ms. */
 #define LEAVE_MS 100
@@ -173,8 +174,10 @@ int lt_listen_arm(struct lt_desc *d, int all, int excl)
 				   : (d->nexcl != 0 ? TAS_ARM_EXCLUSIVE : TAS_ARM_NONE);
 		tas_store(&h->slot, d->slot);
 		tas_store(&h->evq, d->evq);
+		TAS_YIELD();
 		tas_store_rel(&h->armed, how);
 		tas_full_barrier();
+		TAS_YIELD();
 	}
 	lt_unlock(&d->lock);
 	return 0;

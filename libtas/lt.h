@@ -218,8 +218,6 @@ void lt_conn_wake(struct lt_desc *d);		       /* threads asleep on d look again 
 int lt_conn_wait(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t until_ns);
 bool lt_restart(bool timed); /* after a sleep ended by a handler: does the call go on? */
 uint64_t lt_until(uint64_t timeout_ns);
-extern uint32_t lt_late_wakes; /* sleeps that ended with a time slice although what they waited for
-				  had come */
 
 /* recv.c, send.c */
 struct lt_iov {

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include "epoll.h"
 #include "lt.h"
+#include "tas/yield.h"
 
 /* Words of a bell taken per call: bounds the time before the caller sees its events. */
 #define TAKE_WORDS 64
@@ -139,9 +140,11 @@ void lt_queue_announce(struct lt_ctx *c, uint64_t queues)
 		uint32_t q = (uint32_t)__builtin_ctzll(queues);
 
 		tas_fetch_add(&c->evq_sleepers[q], 1u);
+		TAS_YIELD();
 		tas_store(&lt_evq_bell(c, q)->sleeping, 1u);
 	}
 	tas_full_barrier();
+	TAS_YIELD();
 }
 
 /*
@@ -153,10 +156,13 @@ static void retract_one(struct lt_ctx *c, uint32_t q)
 {
 	struct tas_bell *b = lt_evq_bell(c, q);
 
+	TAS_YIELD();
 	if (tas_fetch_add(&c->evq_sleepers[q], ~0u) != 1)
 		return;
+	TAS_YIELD();
 	tas_store(&b->sleeping, 0u);
 	tas_full_barrier();
+	TAS_YIELD();
 	if (tas_load(&c->evq_sleepers[q]) == 0)
 		return;
 	tas_store(&b->sleeping, 1u);

@@ -8,6 +8,7 @@
  * polls that. Owner: the borrowing thread. epoll(7), ppoll(2).
  */
 #include "lt.h"
+#include "tas/yield.h"
 
 #define SLEEPERS_MAX 4096u
 /* Without a descriptor to borrow, how long to sleep at a time. */
@@ -91,6 +92,7 @@ int lt_sleep_poll(
 	bool bounded = until_ns != 0;
 	int r;
 
+	TAS_YIELD();
 	fds[n] = (struct pollfd){.fd = sl->epfd, .events = POLLIN};
 	fds[n + 1] = (struct pollfd){
 		.fd = tas_load(&sl->c->dead) ? -1 : lt_client_sock(), .events = POLLRDHUP};

@@ -10,12 +10,12 @@
 #include <sched.h>
 #include <sys/single_threaded.h>
 #include "lt.h"
+#include "tas/yield.h"
 
 /* Waking a thread on another CPU takes about 20 us (bench): looking that long first pays. */
 #define SPIN_NS	 20000u
 #define SLICE_NS 250000000ull /* a sleeper looks this often whether the daemon lives */
-
-uint32_t lt_late_wakes;
+#define EVER_NS	 86400000000000ull
 
 bool lt_conn_bound(const struct lt_desc *d)
 {
@@ -75,7 +75,9 @@ static void kick_core(struct lt_ctx *c, uint32_t core)
 	n = tas_load(&c->info->core[core].sleeps);
 	if (n != 0 && tas_load(&c->kicked[core]) == n)
 		return;
+	TAS_YIELD();
 	lt_sys_kick(c->core_fd[core]);
+	TAS_YIELD();
 	tas_store(&c->kicked[core], n);
 }
 
@@ -108,6 +110,7 @@ void lt_ring_later(const struct lt_desc *d)
 	uint32_t core = core_of(d);
 
 	tas_bell_ring(lt_core_bell(c, core), d->slot);
+	TAS_YIELD();
 	if (tas_load(&c->info->core[core].sleeping) != 0)
 		tas_fetch_or(&c->owed, 1ull << core);
 }
@@ -259,20 +262,20 @@ static int sleep_until(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t
 		tas_full_barrier();
 		if (what & LT_WAIT_TX)
 			lt_tx_ask(d);
+		TAS_YIELD();
 		if (arrived(d, what, need))
 			return 0;
+		TAS_YIELD();
 		now = lt_now_ns();
 		if (until_ns != 0 && now >= until_ns)
 			return -EAGAIN;
 		left = until_ns != 0 && until_ns - now < SLICE_NS ? until_ns - now : SLICE_NS;
-		ts.tv_sec = 0;
-		ts.tv_nsec = (long)left;
+		left = TAS_PATIENCE(left, EVER_NS);
+		ts.tv_sec = (time_t)(left / 1000000000u);
+		ts.tv_nsec = (long)(left % 1000000000u);
 		r = cancellable_wait(&s->wake, seen, &ts);
-		if (r != -ETIMEDOUT)
-			continue;
-		if (left == SLICE_NS && arrived(d, what, need))
-			tas_fetch_add(&lt_late_wakes, 1u);
-		lt_client_check(d->ctx);
+		if (r == -ETIMEDOUT)
+			lt_client_check(d->ctx);
 	}
 	return -EINTR;
 }
@@ -285,6 +288,7 @@ int lt_conn_wait(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t until
 	lt_settle(d->ctx);
 	if (arrived(d, what, need) || spin(d, what, need))
 		return 0;
+	TAS_YIELD();
 	tas_fetch_add(waiters, 1u);
 	pthread_cleanup_push(leave, waiters);
 	r = sleep_until(d, what, need, until_ns);

@@ -15,6 +15,7 @@
 #include "flowctl.h"
 #include "round.h"
 #include "sp.h"
+#include "tas/yield.h"
 
 #define BATCH_EPOLL  64
 #define BATCH_EVENTS 1024
@@ -137,8 +138,11 @@ void sp_round(struct sp *sp)
 int sp_loop_step(struct sp *sp, int timeout_ms)
 {
 	struct epoll_event events[BATCH_EPOLL];
-	int n = epoll_wait(sp->epfd, events, BATCH_EPOLL, timeout_ms);
+	int n;
 
+	TAS_YIELD();
+	n = epoll_wait(sp->epfd, events, BATCH_EPOLL, timeout_ms);
+	TAS_YIELD();
 	fp_wake_done(sp->fp);
 	sp->now_ns = fp_now_ns();
 	if (n < 0 && errno != EINTR)
@@ -159,7 +163,7 @@ int sp_loop_run(struct sp *sp)
 	while (err >= 0 && !sp->stop) {
 		sp->now_ns = fp_now_ns();
 		sp_round(sp);
-		err = sp_loop_step(sp, fp_prepare_sleep(sp->fp) ? 0 : wait_ms(sp));
+		err = sp_loop_step(sp, fp_prepare_sleep(sp->fp) ? 0 : TAS_PATIENCE(wait_ms(sp), -1));
 	}
 	sp_loop_del(sp, &sp->fp_src);
 	return err < 0 ? err : 0;

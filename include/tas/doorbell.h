@@ -19,6 +19,7 @@
 
 #include <stdint.h>
 #include "atomic.h"
+#include "yield.h"
 
 #define TAS_BELL_MAX_SLOTS (64u * 64u * 64u)
 
@@ -53,10 +54,13 @@ static inline void tas_bell_ring(struct tas_bell *b, uint32_t slot)
 	uint32_t leaf = slot / 64, mid = leaf / 64;
 
 	tas_fetch_or(&b->words[64 + leaf], 1ull << (slot & 63));
+	TAS_YIELD();
 	if (!(tas_load_sc(&b->words[mid]) >> (leaf & 63) & 1))
 		tas_fetch_or(&b->words[mid], 1ull << (leaf & 63));
+	TAS_YIELD();
 	if (!(tas_load_sc(&b->root) >> mid & 1))
 		tas_fetch_or(&b->root, 1ull << mid);
+	TAS_YIELD();
 }
 
 /*
@@ -72,6 +76,7 @@ static inline uint64_t tas_bell_take_mid(struct tas_bell *b, uint32_t nleaves, u
 		uint32_t bit = (uint32_t)__builtin_ctzll(mid);
 
 		tas_fetch_and(&b->words[m], ~(1ull << bit));
+		TAS_YIELD();
 		*leaf = m * 64 + bit;
 		if (*leaf >= nleaves)
 			continue;
@@ -92,6 +97,7 @@ static inline int tas_bell_clear_root(struct tas_bell *b, uint32_t m)
 	if (tas_load(&b->words[m]) != 0)
 		return 0;
 	tas_fetch_and(&b->root, ~(1ull << m));
+	TAS_YIELD();
 	if (tas_load_sc(&b->words[m]) == 0)
 		return 0;
 	tas_fetch_or(&b->root, 1ull << m);

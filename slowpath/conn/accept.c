@@ -15,6 +15,7 @@
 #include "conn/internal.h"
 #include "flowctl.h"
 #include "futex.h"
+#include "tas/yield.h"
 
 /* A claim is made good by the next ring of a bell: this is for a program that stopped in between.
  */
@@ -63,7 +64,9 @@ void sp_accept_publish(struct sp *sp, struct sp_conn *c)
 	memcpy(a->laddr, c->tuple.laddr, 16);
 	memcpy(a->raddr, c->tuple.raddr, 16);
 	tas_store_rel(&a->word, TAS_ACCEPT_WORD(TAS_ACCEPT_QUEUED, 0, c->accept_ticket));
+	TAS_YIELD();
 	tas_store_rel(&l->seg->tail, l->tail);
+	TAS_YIELD();
 	sp_accept_notify(sp, l, 1);
 }
 
@@ -139,6 +142,7 @@ static void notify_one(struct sp *sp, struct sp_listener *l)
 void sp_accept_notify(struct sp *sp, struct sp_listener *l, int all)
 {
 	tas_full_barrier(); /* L1 */
+	TAS_YIELD();
 	if (all)
 		notify_all(sp, l);
 	notify_one(sp, l);

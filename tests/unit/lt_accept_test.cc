@@ -40,6 +40,55 @@ TEST(accept_queue, in_order_and_wrapping_around)
 	lw_close(l);
 }
 
+// What closed connections hold (a slot, and 16 KiB of what they sent last) comes back while others come,
+// not when everything is used up.
+TEST(slots, of_short_connections_are_used_again)
+{
+	int l = lw_listen(true);
+	uint8_t byte;
+
+	for (int i = 0; i < 1000; i++) {
+		int fd = lw_accept_one(l);
+
+		ASSERT_GE(fd, 0) << i;
+		byte = lw_byte(lw_gen(fd), false, 0);
+		ASSERT_EQ(lw_send(fd, &byte, 1, 0), 1);
+		lw_core_poll();
+		lw_close(fd);
+		lw_core_poll();
+	}
+	EXPECT_LT(lw_slots_touched(), LW_SLOTS / 2) << "one look per 64 connections is enough";
+	EXPECT_EQ(lw_wrong(), 0u) << lw_first_wrong();
+	lw_close(l);
+}
+
+// Whoever moves the hint looks once more at what it jumps over: another holder may just have given that back.
+TEST(accept_queue, what_is_given_back_under_the_moving_hint_is_found)
+{
+	int l = lw_listen(true);
+
+	lw_queue(2);
+	lw_other_takes(2);
+	lw_between_steps([] {
+		if (lw_is_taken(1) && lw_is_taken(2))
+			lw_other_gives_back(2); // after our claim, before the hint moves
+	});
+	int second = lw_accept(l);
+
+	lw_between_steps(nullptr);
+	ASSERT_GE(second, 0);
+	int first = lw_accept(l);
+
+	ASSERT_GE(first, 0) << "left behind the hint: " << strerror(errno);
+	EXPECT_EQ(lw_gen(first) + 1, lw_gen(second));
+	lw_core_poll();
+	lw_close(first);
+	lw_close(second);
+	lw_core_poll();
+	EXPECT_EQ(lw_wrong(), 0u) << lw_first_wrong();
+	lw_close(l);
+}
+
 TEST(accept_queue, threads_take_each_connection_once)
 {
 	const uint32_t total = 4000;

@@ -1,7 +1,9 @@
 // lt_wake_test.cc - no wake-up is lost: threads sleep in recv, poll and epoll while a core feeds
-// them at random. A lost one hangs; the test driver's limit reports it.
+// them at random, and between any two steps of sleeping and waking the CPU may be given up. No sleep ends by
+// time here (tas/yield.h): a lost wake-up hangs, and the test driver's limit reports it.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,10 +42,21 @@ void feed(const std::vector<int> &fds, unsigned seed)
 	}
 }
 
+// One step in eight lets others run, in a different order in each thread.
+void give_up()
+{
+	static std::atomic<unsigned> threads{0};
+	static thread_local std::minstd_rand rnd(++threads);
+
+	if (rnd() % 8 == 0)
+		sched_yield();
+}
+
 std::vector<int> connections(int l, size_t n)
 {
 	std::vector<int> fds;
 
+	lw_between_steps(give_up);
 	for (size_t i = 0; i < n; i++)
 		fds.push_back(lw_accept_one(l));
 	return fds;
@@ -56,8 +69,6 @@ void close_all(int l, const std::vector<int> &fds)
 	lw_core_poll();
 	lw_close(l);
 	EXPECT_EQ(lw_wrong(), 0u) << lw_first_wrong();
-	// One may come just as its slice ends; lost ones would be many.
-	EXPECT_LE(lw_late_wakes(), 2u);
 }
 
 // One thread waits in an epoll instance for its share of the sockets.

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "lt.h"
+#include "tas/yield.h"
 
 /* Checked in every build: what the tests stand on. */
 #define MUST(x)                                                                                    \
@@ -70,6 +71,21 @@ static __attribute__((format(printf, 1, 2))) void wrong(const char *fmt, ...)
 	if (w.wrong++ == 0)
 		vsnprintf(w.first, sizeof(w.first), fmt, ap);
 	va_end(ap);
+}
+
+static void (*between_steps)(void);
+
+void lw_between_steps(void (*fn)(void))
+{
+	tas_store(&between_steps, fn);
+}
+
+void tas_test_yield(void)
+{
+	void (*fn)(void) = tas_load(&between_steps);
+
+	if (fn != NULL)
+		fn();
 }
 
 uint8_t lw_byte(uint32_t gen, bool to_program, uint64_t pos)
@@ -626,14 +642,14 @@ const char *lw_first_wrong(void)
 	return w.first;
 }
 
-uint32_t lw_late_wakes(void)
-{
-	return tas_load(&lt_late_wakes);
-}
-
 uint32_t lw_chunks_held(void)
 {
 	return w.held;
+}
+
+uint32_t lw_slots_touched(void)
+{
+	return tas_load(&lt_context()->slots.fresh);
 }
 
 /* ---- the listener ---- */
@@ -688,6 +704,27 @@ void lw_queue(uint32_t n)
 		n--;
 	}
 	pthread_mutex_unlock(&w.lock);
+}
+
+static struct tas_accept *entry(uint32_t back)
+{
+	return &w.listen->queue[(w.listen->tail - back) & (ENTRIES - 1)];
+}
+
+void lw_other_takes(uint32_t back)
+{
+	tas_store(&entry(back)->word, TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, 2, entry(back)->word));
+}
+
+void lw_other_gives_back(uint32_t back)
+{
+	tas_store(&entry(back)->word, TAS_ACCEPT_WORD(TAS_ACCEPT_QUEUED, 0, entry(back)->word));
+	MUST((int32_t)(tas_load(&w.listen->head) - (w.listen->tail - back)) <= 0); /* else the hint would go back */
+}
+
+bool lw_is_taken(uint32_t back)
+{
+	return TAS_ACCEPT_KIND(tas_load(&entry(back)->word)) == TAS_ACCEPT_TAKEN;
 }
 
 uint32_t lw_emptied(void)

@@ -29,6 +29,10 @@ int lw_listen(bool nonblock);
 void lw_queue(uint32_t n);
 /* Connections queued so far, and claimed entries that the service emptied again. */
 uint32_t lw_emptied(void);
+/* The oldest of `back` queued connections is taken by another holder, who has not moved the hint; and gives it back. */
+void lw_other_takes(uint32_t back);
+void lw_other_gives_back(uint32_t back);
+bool lw_is_taken(uint32_t back);
 /* Makes a connection and accepts it: a descriptor. */
 int lw_accept_one(int lfd);
 
@@ -50,8 +54,11 @@ void lw_fin(int fd);
 void lw_reset(int fd, int error);
 uint32_t lw_wrong(void); /* wrong bytes and broken rules seen so far */
 const char *lw_first_wrong(void);
-uint32_t lw_late_wakes(void);  /* sleeps that a wake-up should have ended, and a time slice did */
 uint32_t lw_chunks_held(void); /* receive chunks in flows */
+uint32_t lw_slots_touched(void); /* slots that libtas has ever handed out */
+
+/* Runs between the steps of sleeping, waking and claiming (TAS_YIELD of tas/yield.h), in the thread that makes them; NULL: nothing. */
+void lw_between_steps(void (*fn)(void));
 
 /* libtas' own calls by the names programs know; an epoll set, poll and so on go through them. */
 ssize_t lw_send(int fd, const void *buf, size_t n, int flags);
