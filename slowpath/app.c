@@ -214,8 +214,6 @@ void sp_apps_tick(struct sp *sp)
 	uint32_t cursor = 1;
 	struct sp_app *app;
 
-	if (sp->apps.paused && sp_loop_mod(sp, &sp->apps.listen_src, EPOLLIN) == 0)
-		sp->apps.paused = 0;
 	while ((app = sp_app_next(sp, &cursor)) != NULL) {
 		struct fp_app *fa = sp_app_fp(sp, app);
 

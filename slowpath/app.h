@@ -59,7 +59,6 @@ struct sp_apps {
 	int listen_fd;
 	struct sp_source listen_src;
 	uint8_t draining; /* no new programs, no new connections */
-	uint8_t paused;	  /* out of descriptors: accepting starts again at the next tick */
 };
 
 struct sp_app *sp_app_get(struct sp *sp, uint32_t id);

@@ -8,8 +8,6 @@
 #include "sp.h"
 
 /* ---- app.c: records, life and death; register.c: the socket, who is let in ---- */
-/* -EADDRINUSE with a sentence logged when another daemon answers on the registration socket. */
-int sp_apps_check(struct sp *sp);
 /* Makes the registration socket and watches it. 0 or -errno with a sentence logged. */
 int sp_apps_init(struct sp *sp);
 /* No new programs; unlinks the socket. */

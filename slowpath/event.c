@@ -77,6 +77,7 @@ void sp_event_input(struct sp *sp, const struct fp_event *ev)
 
 void sp_tick(struct sp *sp)
 {
+	sp_loop_resume(sp);
 	sp_neigh_tick(sp);
 	sp_tw_tick(sp);
 	sp_accept_tick(sp);

@@ -60,11 +60,41 @@ int sp_loop_add(
 	return 0;
 }
 
-int sp_loop_mod(struct sp *sp, struct sp_source *src, uint32_t events)
+static int set_events(const struct sp *sp, struct sp_source *src, uint32_t events)
 {
 	struct epoll_event ev = {.events = events, .data.ptr = src};
 
 	return epoll_ctl(sp->epfd, EPOLL_CTL_MOD, src->fd, &ev) != 0 ? -errno : 0;
+}
+
+void sp_loop_rest(struct sp *sp, struct sp_source *src)
+{
+	uint32_t i = 0;
+
+	while (i < SP_RESTING_MAX && sp->resting[i] != NULL && sp->resting[i] != src)
+		i++;
+	if (i < SP_RESTING_MAX && set_events(sp, src, 0) == 0)
+		sp->resting[i] = src;
+}
+
+void sp_loop_resume(struct sp *sp)
+{
+	uint32_t i;
+
+	for (i = 0; i < SP_RESTING_MAX; i++) {
+		if (sp->resting[i] != NULL && set_events(sp, sp->resting[i], EPOLLIN) == 0)
+			sp->resting[i] = NULL;
+	}
+}
+
+static void forget_resting(struct sp *sp, const struct sp_source *src)
+{
+	uint32_t i;
+
+	for (i = 0; i < SP_RESTING_MAX; i++) {
+		if (sp->resting[i] == src)
+			sp->resting[i] = NULL;
+	}
 }
 
 void sp_loop_del(struct sp *sp, struct sp_source *src)
@@ -76,6 +106,7 @@ void sp_loop_del(struct sp *sp, struct sp_source *src)
 		return;
 	epoll_ctl(sp->epfd, EPOLL_CTL_DEL, src->fd, NULL);
 	src->fd = -1;
+	forget_resting(sp, src);
 	for (i = 0; i < sp->npending; i++) {
 		if (pending[i].data.ptr == src)
 			pending[i].data.ptr = NULL;

@@ -25,7 +25,10 @@ struct sp_source {
  * -errno. */
 int sp_loop_add(
 	struct sp *sp, struct sp_source *src, int fd, uint32_t events, sp_source_fn *fn, void *arg);
-int sp_loop_mod(struct sp *sp, struct sp_source *src, uint32_t events);
+/* Does not look at the source until the next tick of a second: it is ready and cannot be served. */
+void sp_loop_rest(struct sp *sp, struct sp_source *src);
+/* The tick: all that rest are looked at again. */
+void sp_loop_resume(struct sp *sp);
 /* Forgets the source; does not close the descriptor. Harmless when it is not in the loop. */
 void sp_loop_del(struct sp *sp, struct sp_source *src);
 

@@ -4,17 +4,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "app_internal.h"
+#include "door.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -198,121 +196,29 @@ static void on_connect(struct sp *sp, struct sp_source *src, uint32_t events)
 			greet(sp, sock);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-			sp_loop_mod(sp, src, 0); /* again in a second, rather than spin */
-			sp->apps.paused = 1;
-		}
+		if (sp_door_must_rest(errno))
+			sp_loop_rest(sp, src);
 		return;
 	}
 }
 
 /* ---- the socket ---- */
 
-/* A socket file that nobody answers on is left over from a daemon that was killed. */
-static int remove_stale(const char *path, const struct sockaddr_un *sa)
-{
-	struct stat st;
-	int fd, rc;
-
-	if (lstat(path, &st) != 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	rc = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 ? 0 : errno;
-	close(fd);
-	if (rc != ECONNREFUSED)
-		return -EADDRINUSE;
-	return unlink(path) != 0 ? -errno : 0;
-}
-
-static int set_owner(const struct sp *sp)
-{
-	const char *path = sp->conf.socket;
-	struct group *gr;
-
-	if (sp->conf.socket_group[0] != '\0') {
-		gr = getgrnam(sp->conf.socket_group);
-		if (gr == NULL) {
-			sp_error("app", "no such group socket_group=%s", sp->conf.socket_group);
-			return -ENOENT;
-		}
-		if (chown(path, (uid_t)-1, gr->gr_gid) != 0)
-			return -errno;
-	}
-	return chmod(path, sp->conf.socket_mode) != 0 ? -errno : 0;
-}
-
-/* 0, or -errno with a sentence logged. */
-static int clear_path(const struct sp *sp, struct sockaddr_un *sa)
-{
-	int err;
-
-	memset(sa, 0, sizeof(*sa));
-	sa->sun_family = AF_UNIX;
-	memcpy(sa->sun_path, sp->conf.socket,
-		strnlen(sp->conf.socket, sizeof(sa->sun_path) - 1)); /* its row bounds it */
-	err = remove_stale(sp->conf.socket, sa);
-	if (err == -EADDRINUSE)
-		sp_error("app", "another tas service answers on socket=%s", sp->conf.socket);
-	else if (err == -EEXIST)
-		sp_error("app", "there is a file that is no socket at socket=%s", sp->conf.socket);
-	else if (err != 0)
-		sp_error("app", "cannot look at socket=%s error=%s", sp->conf.socket,
-			strerror(-err));
-	return err;
-}
-
-int sp_apps_check(struct sp *sp)
-{
-	struct sockaddr_un sa;
-
-	return clear_path(sp, &sa);
-}
-
-static int open_socket(struct sp *sp, const struct sockaddr_un *sa)
-{
-	mode_t old;
-	int fd, err;
-
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	old = umask(0777); /* nobody gets in before the mode is set */
-	err = bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) != 0 ? -errno : 0;
-	umask(old);
-	if (err == 0)
-		err = set_owner(sp);
-	if (err == 0 && listen(fd, 512) != 0)
-		err = -errno;
-	if (err == 0) {
-		sp->apps.listen_fd = fd;
-		return 0;
-	}
-	close(fd);
-	return err;
-}
-
 int sp_apps_init(struct sp *sp)
 {
-	struct sockaddr_un sa;
-	int err;
+	int fd;
 
 	sp->apps.max = sp->conf.max_programs;
 	sp->apps.listen_fd = -1;
 	sp->apps.listen_src.fd = -1;
-	err = clear_path(sp, &sa);
-	if (err != 0)
-		return err;
-	err = open_socket(sp, &sa);
-	if (err != 0)
-		sp_error("app", "cannot make the registration socket=%s error=%s", sp->conf.socket,
-			strerror(-err));
-	if (err != 0)
-		return err;
-	return sp_loop_add(sp, &sp->apps.listen_src, sp->apps.listen_fd, EPOLLIN, on_connect, NULL);
+	fd = sp_door_open(sp, sp->conf.socket, 512);
+	if (fd < 0) {
+		sp_error("app", "cannot open the registration socket path=%s error=\"%s\"",
+			sp->conf.socket, sp_door_error(fd));
+		return fd;
+	}
+	sp->apps.listen_fd = fd;
+	return sp_loop_add(sp, &sp->apps.listen_src, fd, EPOLLIN, on_connect, NULL);
 }
 
 void sp_apps_close(struct sp *sp)
@@ -320,7 +226,6 @@ void sp_apps_close(struct sp *sp)
 	if (sp->apps.listen_fd < 0)
 		return;
 	sp_loop_del(sp, &sp->apps.listen_src);
-	close(sp->apps.listen_fd);
-	unlink(sp->conf.socket);
+	sp_door_close(sp->conf.socket, sp->apps.listen_fd);
 	sp->apps.listen_fd = -1;
 }

@@ -37,6 +37,8 @@ struct sp_backlog {
 	uint32_t head, count, size;
 };
 
+#define SP_RESTING_MAX 4u /* as many sources as may rest (sp_loop_rest): the doors */
+
 struct sp {
 	struct sp_config conf;
 	uint64_t now_ns;     /* CLOCK_MONOTONIC, once per round */
@@ -61,6 +63,7 @@ struct sp {
 	/* loop.c */
 	int epfd, signalfd;
 	struct sp_source signal_src, fp_src;
+	struct sp_source *resting[SP_RESTING_MAX];
 	void *pending; /* events of this round still to be dispatched */
 	int npending;
 	uint64_t tick_ns; /* last one-second tick */

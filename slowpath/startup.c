@@ -22,6 +22,7 @@
 #include "config_check.h"
 #include "conn/internal.h"
 #include "ctl/ctl_server.h"
+#include "door.h"
 #include "flowctl.h"
 #include "net/internal.h"
 #include "random.h"
@@ -117,9 +118,25 @@ static void stop_identity(struct sp *sp)
 	(void)sp;
 }
 
+static int check_door(const char *path)
+{
+	int err = path[0] != '\0' ? sp_door_clear(path) : 0;
+
+	if (err != 0)
+		sp_error("start", "cannot use path=%s error=\"%s\"", path, sp_door_error(err));
+	return err;
+}
+
 static int start_alone(struct sp *sp)
 {
-	return sp_apps_check(sp);
+	int err = check_door(sp->conf.socket);
+
+	if (err == 0)
+		err = check_door(sp->conf.ctl_socket);
+	if (err != 0 || sp->conf.socket_group[0] == '\0' || getgrnam(sp->conf.socket_group) != NULL)
+		return err;
+	sp_error("start", "%s socket_group=%s", sp_door_error(-ESRCH), sp->conf.socket_group);
+	return -ESRCH;
 }
 
 static void stop_alone(struct sp *sp)

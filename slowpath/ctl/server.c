@@ -9,15 +9,13 @@
 #include "ctl/ctl_server.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "ctl/page.h"
+#include "door.h"
 #include "sp.h"
 
 #define MAX_CLIENTS	 32
@@ -27,7 +25,6 @@
 struct client {
 	struct sp_source src; /* fd -1: free place */
 	uint8_t privileged;
-	uint8_t root;
 };
 
 struct ctl {
@@ -35,7 +32,6 @@ struct ctl {
 	struct client clients[MAX_CLIENTS];
 	uint32_t nclients;
 	struct ctl_page page; /* one reply at a time */
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
 static int op_kill(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p)
@@ -212,8 +208,11 @@ static void accept_client(struct sp *sp, struct sp_source *src, uint32_t events)
 	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		if (sp_door_must_rest(errno))
+			sp_loop_rest(sp, src);
 		return;
+	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
 		cred.uid = (uid_t)-1;
 	cl = free_place(ctl, cred.uid == 0);
@@ -228,81 +227,18 @@ static void accept_client(struct sp *sp, struct sp_source *src, uint32_t events)
 	ctl->nclients++;
 }
 
-/* Removes a socket that nobody answers at any more. 0, or -EADDRINUSE when somebody does. */
-static int clear_path(const struct sockaddr_un *sa)
-{
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int in_use;
-
-	if (fd < 0)
-		return -errno;
-	in_use = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno == EAGAIN;
-	if (!in_use && errno == ECONNREFUSED)
-		unlink(sa->sun_path);
-	close(fd);
-	return in_use ? -EADDRINUSE : 0;
-}
-
-/* Mode and group are set before listen(): nobody can connect with the default ones. */
-static int protect(const struct sp *sp, const char *path)
-{
-	const struct group *gr;
-
-	if (sp->conf.socket_group[0] != 0) {
-		gr = getgrnam(sp->conf.socket_group);
-		if (gr == NULL)
-			return -ENOENT;
-		if (chown(path, (uid_t)-1, gr->gr_gid) != 0)
-			return -errno;
-	}
-	return chmod(path, (mode_t)sp->conf.socket_mode) != 0 ? -errno : 0;
-}
-
-static int open_socket(const struct sp *sp, struct ctl *ctl)
-{
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	int fd, err;
-
-	memcpy(sa.sun_path, ctl->path, sizeof(sa.sun_path));
-	err = clear_path(&sa);
-	if (err != 0)
-		return err;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) != 0) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	err = protect(sp, ctl->path);
-	if (err == 0 && listen(fd, MAX_CLIENTS) != 0)
-		err = -errno;
-	if (err != 0) {
-		unlink(ctl->path);
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
 static int start(struct sp *sp, struct ctl *ctl)
 {
 	int i, fd, err;
 
 	for (i = 0; i < MAX_CLIENTS; i++)
 		ctl->clients[i].src.fd = -1;
-	if (strlen(sp->conf.ctl_socket) >= sizeof(ctl->path))
-		return -ENAMETOOLONG;
-	strcpy(ctl->path, sp->conf.ctl_socket);
-	fd = open_socket(sp, ctl);
+	fd = sp_door_open(sp, sp->conf.ctl_socket, MAX_CLIENTS);
 	if (fd < 0)
 		return fd;
 	err = sp_loop_add(sp, &ctl->listen_src, fd, EPOLLIN, accept_client, ctl);
-	if (err != 0) {
-		unlink(ctl->path);
-		close(fd);
-	}
+	if (err != 0)
+		sp_door_close(sp->conf.ctl_socket, fd);
 	return err;
 }
 
@@ -319,7 +255,7 @@ int sp_ctl_start(struct sp *sp)
 	err = start(sp, ctl);
 	if (err != 0) {
 		sp_error("ctl", "cannot open the control socket path=%s error=\"%s\"",
-			sp->conf.ctl_socket, strerror(-err));
+			sp->conf.ctl_socket, sp_door_error(err));
 		free(ctl);
 		return err;
 	}
@@ -340,8 +276,7 @@ void sp_ctl_stop(struct sp *sp)
 	}
 	fd = ctl->listen_src.fd;
 	sp_loop_del(sp, &ctl->listen_src);
-	close(fd);
-	unlink(ctl->path);
+	sp_door_close(sp->conf.ctl_socket, fd);
 	free(ctl);
 	sp->ctl = NULL;
 }

@@ -15,6 +15,7 @@ extern "C" {
 
 #include "app_internal.h"
 #include "config_check.h"
+#include "door.h"
 #include "conn/hash.h"
 #include "conn/internal.h"
 #include "flowctl.h"

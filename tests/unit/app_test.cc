@@ -8,6 +8,7 @@
 #include <random>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -448,7 +449,7 @@ TEST_F(App, Policy_Draining_Refused)
 
 TEST_F(App, Socket_SecondDaemon_Refused_StaleReplaced)
 {
-	EXPECT_EQ(sp_apps_check(sp), -EADDRINUSE);
+	EXPECT_EQ(sp_door_clear(path.c_str()), -EADDRINUSE);
 	struct stat st;
 	ASSERT_EQ(stat(path.c_str(), &st), 0);
 	EXPECT_EQ(st.st_mode & 0777, 0660u);
@@ -459,7 +460,60 @@ TEST_F(App, Socket_SecondDaemon_Refused_StaleReplaced)
 	sp_apps_close(sp);
 	FILE *f = fopen(path.c_str(), "w");
 	fclose(f);
-	EXPECT_EQ(sp_apps_check(sp), -EEXIST);
+	EXPECT_EQ(sp_apps_init(sp), -EEXIST);
+	EXPECT_EQ(access(path.c_str(), F_OK), 0);
+}
+
+TEST_F(App, Socket_NoSuchGroup_LeavesNothing)
+{
+	sp_apps_close(sp);
+	strcpy(sp->conf.socket_group, "no-such-group");
+	EXPECT_EQ(sp_apps_init(sp), -ESRCH);
+	EXPECT_NE(access(path.c_str(), F_OK), 0);
+}
+
+/* A daemon whose queue of connections is full is there all the same. */
+TEST_F(App, Socket_BusyDaemon_IsNotWaitedFor)
+{
+	std::string busy = dir + "/busy";
+	struct sockaddr_un sa = {};
+	sa.sun_family = AF_UNIX;
+	strcpy(sa.sun_path, busy.c_str());
+	int door = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), fds[3];
+	ASSERT_EQ(bind(door, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	ASSERT_EQ(listen(door, 0), 0);
+	for (int &fd : fds) {
+		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		connect(fd, (struct sockaddr *)&sa, sizeof(sa));
+	}
+	EXPECT_EQ(sp_door_clear(busy.c_str()), -EADDRINUSE);
+	for (int fd : fds)
+		close(fd);
+	close(door);
+	EXPECT_EQ(sp_door_clear(busy.c_str()), 0);
+	EXPECT_NE(access(busy.c_str(), F_OK), 0);
+}
+
+/* Out of descriptors: the door rests and does not spin; a second later it is open again. */
+TEST_F(App, Socket_NoDescriptors_RestsUntilTheTick)
+{
+	struct rlimit was;
+	ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &was), 0);
+	struct sockaddr_un sa = {};
+	sa.sun_family = AF_UNIX;
+	strcpy(sa.sun_path, path.c_str());
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	ASSERT_EQ(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	struct rlimit none = {3, was.rlim_max};
+	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+	EXPECT_EQ(sp_loop_step(sp, 0), 1);
+	EXPECT_EQ(sp_loop_step(sp, 0), 0);
+	setrlimit(RLIMIT_NOFILE, &was);
+	EXPECT_EQ(sp_loop_step(sp, 0), 0);
+	fake_advance(sp, 2 * FAKE_SECOND);
+	EXPECT_EQ(sp_loop_step(sp, 0), 1);
+	EXPECT_EQ(sp->apps.count, 1u);
+	close(fd);
 }
 
 /* ---- listening ---- */

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -586,6 +587,40 @@ TEST_F(CtlServer, Socket_has_its_mode_and_a_dead_ones_place_is_taken)
 	fake_stop();
 	close(dead);
 	EXPECT_EQ(fake_start(path.c_str(), 1, 1, 0, 0), 0); /* nobody any more */
+}
+
+/* A mistyped option must not cost the operator a file. */
+TEST_F(CtlServer, A_file_in_the_sockets_place_is_left_alone)
+{
+	FILE *f = fopen(path.c_str(), "w");
+
+	ASSERT_NE(f, nullptr);
+	fputs("precious", f);
+	fclose(f);
+	EXPECT_EQ(fake_start(path.c_str(), 1, 1, 0, 0), -EEXIST);
+	struct stat st;
+	ASSERT_EQ(stat(path.c_str(), &st), 0);
+	EXPECT_EQ(st.st_size, 8);
+}
+
+TEST_F(CtlServer, Out_of_descriptors_the_door_rests)
+{
+	sockaddr_un sa{};
+	rlimit was;
+
+	ASSERT_EQ(fake_start(path.c_str(), 1, 1, 0, 0), 0);
+	sa.sun_family = AF_UNIX;
+	strcpy(sa.sun_path, path.c_str());
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	ASSERT_EQ(connect(fd, (sockaddr *)&sa, sizeof(sa)), 0);
+	ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &was), 0);
+	rlimit none = {3, was.rlim_max};
+	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+	uint32_t before = fake_rests();
+	fake_turn(0);
+	setrlimit(RLIMIT_NOFILE, &was);
+	EXPECT_EQ(fake_rests(), before + 1);
+	close(fd);
 }
 
 } // namespace
