@@ -101,7 +101,7 @@
 	X(drop_no_conn_memory, "segments", "SYN when the connection table is full")                                    \
 	X(drop_half_open, "connections", "oldest half-open connection dropped for a new SYN")                          \
 	X(drop_stray, "segments", "segment of no connection, answered with RST or ignored")                            \
-	X(drop_bad_cookie, "segments", "ACK with a wrong SYN cookie")                                                  \
+	X(drop_bad_cookie, "segments", "ACK with a wrong or too old SYN cookie")                                       \
 	X(drop_arp_bad, "frames", "malformed ARP")                                                                     \
 	X(drop_icmp_bad, "frames", "malformed or unexpected ICMP")                                                     \
 	X(drop_icmp_rate, "frames", "ICMP or RST not sent: rate limit")                                                \

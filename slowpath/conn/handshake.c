@@ -5,8 +5,11 @@
  * (SYN-RECEIVED), in their order; what passes becomes an event of the state table in conn.c. RFC
  * 7323, 5961, 3168 6.1.1. Owner: slow path thread.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
+#include "conn/cookie.h"
+#include "conn/hash.h"
 #include "conn/internal.h"
 #include "flowctl.h"
 #include "net/internal.h"
@@ -171,7 +174,122 @@ static uint32_t half_open_limit(const struct sp_listener *l)
 	return l->backlog > HALF_PER_LISTENER ? l->backlog : HALF_PER_LISTENER;
 }
 
-/* A SYN for a listener: RFC 9293 3.10.7.2. */
+/* What a SYN makes of a record: all but its ISN and its places in lists. */
+static void fill_passive(struct sp *sp, struct sp_conn *c, const struct sp_listener *l,
+	const struct seg *syn, const uint8_t *frame)
+{
+	c->flags |= SP_CONN_PASSIVE | SP_CONN_PEERMAC;
+	memcpy(c->peer_mac, wire_eth_src(frame), 6);
+	c->listener = l->id;
+	c->opts = l->opts;
+	c->state = SP_CONN_SYN_RCVD;
+	c->sent_ns = sp->now_ns;
+	sp_conn_offer_options(sp, c);
+	sp_conn_take_options(sp, c, syn);
+}
+
+/* ---- SYN cookies: cookie.h ---- */
+
+static int cookies_recent(const struct sp *sp, const struct sp_listener *l)
+{
+	return l->syncookie_ns != 0 && sp->now_ns - l->syncookie_ns < SP_COOKIE_AGE_NS;
+}
+
+static uint32_t now_ms(const struct sp *sp)
+{
+	return (uint32_t)(sp->now_ns / 1000000);
+}
+
+/* Answers a SYN and keeps nothing of it. */
+static void send_cookie(
+	struct sp *sp, struct sp_listener *l, const struct seg *syn, const uint8_t *frame)
+{
+	static struct sp_log_limit limit;
+	struct seg offered = *syn;
+	struct sp_conn c;
+
+	memset(&c, 0, sizeof(c));
+	c.tuple = syn->tuple;
+	c.ts_offset = sp_ts_offset(sp->conns.secret, &c.tuple);
+	if (!syn->has_ts) { /* nowhere to keep them */
+		offered.wscale = SEG_NO_WSCALE;
+		offered.sack_ok = 0;
+		offered.flags &= (uint8_t) ~(TCP_ECE | TCP_CWR);
+	}
+	fill_passive(sp, &c, l, &offered, frame);
+	c.iss = sp_cookie_make(sp->conns.secret, &c.tuple, syn->seq, c.peer_mss, sp->now_ns);
+	c.ts_offset += sp_cookie_time(now_ms(sp), syn, (c.flags & SP_CONN_ECN) != 0) - now_ms(sp);
+	if (!cookies_recent(sp, l) && sp_log_allow(&limit, sp->now_ns))
+		sp_warn("conn",
+			"too many half-open connections, answering with SYN cookies port=%u",
+			ntohs(l->lport));
+	l->syncookie_ns = sp->now_ns;
+	sp->cnt.syn_cookies++;
+	sp_emit_syn(sp, &c);
+}
+
+/* The SYN that an ACK of a cookie answers for; 0 = it is none of ours. */
+static int recall_syn(const struct sp *sp, const struct seg *s, struct seg *syn)
+{
+	uint32_t offset = sp_ts_offset(sp->conns.secret, &s->tuple);
+
+	*syn = *s;
+	syn->flags = TCP_SYN;
+	syn->seq = s->seq - 1;
+	syn->wscale = SEG_NO_WSCALE;
+	syn->mss = sp_cookie_check(sp->conns.secret, &s->tuple, syn->seq, s->ack - 1, sp->now_ns);
+	if (s->has_ts)
+		sp_cookie_options(s->ts_ecr - offset, syn);
+	return syn->mss != 0;
+}
+
+/*
+ * An ACK of no connection, for a listener that has sent cookies lately: the handshake's last, if it
+ * acknowledges one. 1 = settled, 0 = a stray.
+ */
+static int cookie_open(struct sp *sp, struct sp_listener *l, const struct sp_conn_input *in)
+{
+	struct sp_conn *c;
+	struct seg syn;
+
+	if (!recall_syn(sp, in->seg, &syn)) {
+		sp->cnt.drop_bad_cookie++;
+		return 0;
+	}
+	c = sp_conn_new(sp, &syn.tuple);
+	if (c == NULL) {
+		sp->cnt.drop_no_conn_memory++;
+		return 1;
+	}
+	fill_passive(sp, c, l, &syn, in->frame);
+	c->iss = in->seg->ack - 1;
+	c->flags |= SP_CONN_RETRANS; /* when the SYN came is not known: no RTT sample */
+	sp_conn_event(sp, c, SP_EV_ACK, in);
+	if (c->state == SP_CONN_OPEN) {
+		sp->cnt.conn_passive++;
+	} else { /* no room just now: the peer's next segment says the same again */
+		c->state = SP_CONN_FREE;
+		sp_conn_release(sp, c);
+	}
+	return 1;
+}
+
+/* ---- a SYN for a listener ---- */
+
+static int too_many_half_open(const struct sp *sp, const struct sp_listener *l)
+{
+	return l->nhalf >= half_open_limit(l) || sp->conns.nhalf >= sp->conns.half_max;
+}
+
+static void make_room(struct sp *sp, struct sp_listener *l)
+{
+	if (l->nhalf >= half_open_limit(l))
+		sp_half_open_drop_oldest(sp, l);
+	if (sp->conns.nhalf >= sp->conns.half_max)
+		sp_half_open_drop_oldest(sp, NULL);
+}
+
+/* RFC 9293 3.10.7.2. A cookie cannot promise an ISN above min_iss (RFC 6191). */
 static void passive_open(struct sp *sp, struct sp_listener *l, const struct seg *s,
 	const uint8_t *frame, uint32_t min_iss)
 {
@@ -182,10 +300,11 @@ static void passive_open(struct sp *sp, struct sp_listener *l, const struct seg 
 		l->dropped++;
 		return;
 	}
-	if (l->nhalf >= half_open_limit(l))
-		sp_half_open_drop_oldest(sp, l);
-	if (sp->conns.nhalf >= sp->conns.half_max)
-		sp_half_open_drop_oldest(sp, NULL);
+	if (sp->conf.tcp_syncookies && min_iss == 0 && too_many_half_open(sp, l)) {
+		send_cookie(sp, l, s, frame);
+		return;
+	}
+	make_room(sp, l);
 	c = sp_conn_new(sp, &s->tuple);
 	if (c == NULL) {
 		sp->cnt.drop_no_conn_memory++;
@@ -193,14 +312,7 @@ static void passive_open(struct sp *sp, struct sp_listener *l, const struct seg 
 	}
 	if (min_iss != 0 && seq_lt(c->iss, min_iss))
 		c->iss = min_iss;
-	c->flags |= SP_CONN_PASSIVE | SP_CONN_PEERMAC;
-	memcpy(c->peer_mac, wire_eth_src(frame), 6);
-	c->listener = l->id;
-	c->opts = l->opts;
-	c->state = SP_CONN_SYN_RCVD;
-	c->sent_ns = sp->now_ns;
-	sp_conn_offer_options(sp, c);
-	sp_conn_take_options(sp, c, s);
+	fill_passive(sp, c, l, s, frame);
 	half_open_add(sp, c, l);
 	sp_conn_timer_set(sp, c, sp->now_ns + SYN_RTO_NS);
 	sp->cnt.conn_passive++;
@@ -291,25 +403,27 @@ static void stray(struct sp *sp, const struct seg *s, const uint8_t *frame)
 	sp_emit_rst(sp, s, frame);
 }
 
-static void input_unknown(struct sp *sp, const struct seg *s, const uint8_t *frame)
+static void input_unknown(struct sp *sp, const struct sp_conn_input *in)
 {
+	const struct seg *s = in->seg;
 	struct sp_timewait *w = sp_tw_find(sp, &s->tuple);
+	uint8_t kind = s->flags & (TCP_SYN | TCP_ACK | TCP_RST);
 	uint32_t min_iss = 0;
 	struct sp_listener *l;
 
-	if (w != NULL && sp_tw_input(sp, w, s, frame, &min_iss))
+	if (w != NULL && sp_tw_input(sp, w, s, in->frame, &min_iss))
 		return;
-	if ((s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN) {
-		stray(sp, s, frame);
+	l = sp->apps.draining || (kind != TCP_SYN && kind != TCP_ACK)
+		    ? NULL
+		    : sp_listener_match(sp, &s->tuple);
+	if (l != NULL && kind == TCP_ACK && cookies_recent(sp, l) && cookie_open(sp, l, in))
 		return;
-	}
-	l = sp->apps.draining ? NULL : sp_listener_match(sp, &s->tuple);
-	if (l == NULL)
-		stray(sp, s, frame);
+	if (l == NULL || kind == TCP_ACK)
+		stray(sp, s, in->frame);
 	else if (s->tuple.rport == 0)
 		sp->cnt.drop_syn_bad++;
 	else
-		passive_open(sp, l, s, frame, min_iss);
+		passive_open(sp, l, s, in->frame, min_iss);
 }
 
 void sp_tcp_input(
@@ -320,7 +434,7 @@ void sp_tcp_input(
 		.seg = s, .frame = frame, .frame_len = len, .gso_size = gso_size};
 
 	if (c == NULL)
-		input_unknown(sp, s, frame);
+		input_unknown(sp, &in);
 	else if (c->state == SP_CONN_SYN_SENT)
 		input_syn_sent(sp, c, s, &in);
 	else if (c->state == SP_CONN_SYN_RCVD)

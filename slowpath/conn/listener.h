@@ -39,6 +39,7 @@ struct sp_listener {
 	uint32_t nqueued; /* places in use */
 	uint32_t tail, ticket;
 	uint32_t half_head, half_tail, nhalf; /* half-open connections, oldest first */
+	uint64_t syncookie_ns; /* when it last answered with a SYN cookie, 0 = never */
 	uint32_t nholders, rotate;
 	uint16_t holder[TAS_LISTEN_HOLDERS]; /* app ids; 0 = free place */
 	struct tas_sockopts opts;

@@ -252,6 +252,10 @@ TEST_F(Listener, Reuseport_SharedByTuple)
 
 TEST_F(Listener, HalfOpen_LimitOfListener_OldestGoes)
 {
+	fake_stop(sp);
+	options = {"--tcp_syncookies=0"};
+	start();
+	app = program();
 	struct sp_listener *l = listener(app, 80, 8);
 	for (uint16_t i = 0; i < 200; i++)
 		receive(head((uint16_t)(10000 + i), 80, TCP_SYN, 5000));
@@ -267,7 +271,7 @@ TEST_F(Listener, HalfOpen_LimitOfListener_OldestGoes)
 TEST_F(Listener, HalfOpen_LimitOfAll_OldestGoesWhosesoever)
 {
 	fake_stop(sp);
-	options = {"--max_half_open=20"};
+	options = {"--max_half_open=20", "--tcp_syncookies=0"};
 	start();
 	app = program();
 	struct sp_listener *a = listener(app, 80), *b = listener(app, 81);
