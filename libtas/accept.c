@@ -228,14 +228,16 @@ static int wait_conn(struct lt_desc *d, int lfd, uint64_t until_ns)
 
 static int accept_loop(struct lt_desc *d, int lfd, struct sockaddr *sa, socklen_t *len, int flags)
 {
+	uint32_t life = tas_load_acq(&d->life);
+	struct tas_listen *l = d->l;
 	uint64_t until = 0;
 	int fd, r;
 
 	for (;;) {
-		if (tas_load(&d->kind) != LT_LISTEN)
+		if (tas_load_acq(&d->kind) != LT_LISTEN || tas_load(&d->life) != life)
 			return -EINVAL;
 		fd = accept_now(d, lfd, sa, len, flags);
-		if (fd != -EAGAIN || tas_load(&d->l->nonblock))
+		if (fd != -EAGAIN || tas_load(&l->nonblock))
 			return fd;
 		if (until == 0)
 			until = lt_until(d->opts.rcvtimeo_ns);

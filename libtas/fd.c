@@ -139,13 +139,15 @@ struct lt_desc *lt_fd_check(int fd)
 
 struct lt_desc *lt_desc_new(uint32_t kind, uint32_t flags)
 {
-	uint32_t i = lt_pool_get(&descs);
+	uint32_t i = lt_pool_get(&descs), life;
 	struct lt_desc *d;
 
 	if (i == LT_NONE)
 		return NULL;
 	d = &lt_descs[i];
+	life = tas_load(&d->life);
 	memset(d, 0, sizeof(*d));
+	d->life = life;
 	d->flags = flags;
 	d->slot = LT_NONE;
 	d->evq_mask = 1;

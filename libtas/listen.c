@@ -262,6 +262,7 @@ void lt_listen_close(struct lt_desc *d)
 {
 	struct tas_msg m = {.type = TAS_CMD_UNLISTEN, .id = d->listener};
 
+	tas_fetch_add(&d->life, 1u);
 	tas_store_rel(&d->kind, (uint32_t)LT_FREE);
 	if (lt_flags(d) & LT_D_FORKED) {
 		lt_command(&m, -1, NULL, NULL);

@@ -77,6 +77,7 @@ struct lt_desc {
 	uint32_t refs; /* descriptors of this process */
 	uint32_t flags;
 	uint32_t lock;	 /* bind, listen, connect, options, epoll memberships */
+	uint32_t life;	 /* changes when the connection or listener ends: see lt_conn_is() */
 	uint64_t cookie; /* SO_COOKIE of the kernel socket; 0 = not fetched yet */
 	struct lt_ctx *ctx;
 	struct tas_sock *s; /* LT_CONN */
@@ -131,6 +132,15 @@ static inline struct lt_desc *lt_conn_get(int fd)
 	struct lt_desc *d = lt_fd_get(fd);
 
 	return d != NULL && tas_load_acq(&d->kind) == LT_CONN ? d : NULL;
+}
+
+/*
+ * A call that slept goes on only if d is what it was when the call began: another thread may have
+ * closed it meanwhile, and the description may stand for another connection now.
+ */
+static inline bool lt_conn_is(const struct lt_desc *d, uint32_t life)
+{
+	return tas_load_acq(&d->kind) == LT_CONN && tas_load(&d->life) == life;
 }
 
 static inline uint32_t lt_desc_index(const struct lt_desc *d)
@@ -214,8 +224,9 @@ void lt_conn_wake(struct lt_desc *d);		       /* threads asleep on d look again 
 #define LT_WAIT_TX   2u
 #define LT_WAIT_CONN 4u
 #define LT_WAIT_SENT 8u
-/* 0 when it may have come, -EINTR, or -EAGAIN when `until_ns` (0 = never) has passed. */
-int lt_conn_wait(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t until_ns);
+/* 0 when it may have come or `life` is over, -EINTR, or -EAGAIN when `until_ns` (0 = never) has
+ * passed. */
+int lt_conn_wait(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need, uint64_t until_ns);
 bool lt_restart(bool timed); /* after a sleep ended by a handler: does the call go on? */
 uint64_t lt_until(uint64_t timeout_ns);
 
@@ -248,7 +259,7 @@ struct lt_txop {
 	uint32_t nfresh;
 };
 
-ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d);
+ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d, uint32_t life); /* -EBADF: it is over */
 size_t lt_tx_place(struct lt_txop *t, size_t max, struct iovec *v, int *nv);
 void lt_tx_commit(struct lt_txop *t, size_t n);
 void lt_tx_end(struct lt_txop *t);

@@ -59,14 +59,14 @@ static void publish(struct rx *x, uint64_t before)
 }
 
 /* What there is, up to n bytes. 0 = nothing now, or -errno. */
-static ssize_t take(struct lt_desc *d, struct lt_iov *it, size_t n, int flags)
+static ssize_t take(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t n, int flags)
 {
 	struct rx x = {.d = d, .s = d->s};
 	ssize_t r = 0;
 
 	if (lt_lock(&x.s->rx_lock) != 0)
 		return -EDEADLK; /* a handler above its own recv() */
-	if (tas_load(&d->kind) != LT_CONN) {
+	if (!lt_conn_is(d, life) || d->s != x.s) {
 		r = -EBADF;
 	} else if (lt_conn_bound(d)) {
 		x.head = tas_load_acq(&x.s->rx_head);
@@ -110,10 +110,10 @@ static size_t low_water(const struct lt_desc *d, size_t total, int flags)
 }
 
 /* One look: bytes, 0 at the end of the stream, -EAGAIN when the caller should wait for more. */
-static ssize_t look(struct lt_desc *d, struct lt_iov *it, size_t n, int flags)
+static ssize_t look(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t n, int flags)
 {
 	struct lt_iov again = *it;
-	ssize_t r = take(d, flags & MSG_PEEK ? &again : it, n, flags);
+	ssize_t r = take(d, life, flags & MSG_PEEK ? &again : it, n, flags);
 
 	if (r != 0)
 		return r;
@@ -126,6 +126,7 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 {
 	bool wait = !(flags & MSG_DONTWAIT) && !(lt_flags(d) & LT_D_NONBLOCK);
 	size_t done = 0, low = low_water(d, total, flags), need;
+	uint32_t life = tas_load_acq(&d->life);
 	uint64_t until = 0;
 	ssize_t r;
 	int w;
@@ -137,7 +138,7 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 	lt_rx_offer(d->ctx);
 	lt_settle(d->ctx);
 	for (;;) {
-		r = look(d, it, flags & MSG_PEEK ? total : total - done, flags);
+		r = look(d, life, it, flags & MSG_PEEK ? total : total - done, flags);
 		if (r == -EDEADLK)
 			return done > 0 ? (ssize_t)done : -EAGAIN;
 		if (r >= 0 && (flags & MSG_PEEK) && (size_t)r > done)
@@ -152,10 +153,10 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 			until = lt_until(d->opts.rcvtimeo_ns);
 		need = flags & MSG_PEEK ? low : low - done;
 		w = lt_conn_wait(
-			d, LT_WAIT_RX, need < TAS_CHUNK_BYTES ? need : TAS_CHUNK_BYTES, until);
+			d, life, LT_WAIT_RX, need < TAS_CHUNK_BYTES ? need : TAS_CHUNK_BYTES, until);
 		if (w == -EINTR && done == 0 && lt_restart(until != 0))
 			continue;
-		if (w < 0)
+		if (w < 0 || !lt_conn_is(d, life)) /* closed by another thread: the end, as after shutdown() */
 			return done > 0 ? (ssize_t)done : w;
 	}
 }

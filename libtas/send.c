@@ -97,7 +97,7 @@ static int refused(struct lt_desc *d)
 	return err != 0 ? -err : -EPIPE;
 }
 
-ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d)
+ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d, uint32_t life)
 {
 	struct tas_sock *s = d->s;
 	uint64_t room;
@@ -105,7 +105,7 @@ ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d)
 
 	if (lt_lock(&s->tx_lock) != 0)
 		return -EDEADLK; /* a handler above its own send() */
-	err = tas_load(&d->kind) == LT_CONN ? refused(d) : -EBADF;
+	err = lt_conn_is(d, life) && d->s == s ? refused(d) : -EBADF;
 	if (err != 0) {
 		lt_unlock(&s->tx_lock);
 		return err;
@@ -227,11 +227,11 @@ int lt_tx_fail(int err, int flags)
 }
 
 /* Appends what fits now. Bytes, 0 = no room, -ENOBUFS = room but no memory, or another -errno. */
-static ssize_t append(struct lt_desc *d, struct lt_iov *it, size_t total)
+static ssize_t append(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t total)
 {
 	struct lt_txop t;
 	struct iovec v[LT_TX_PIECES];
-	ssize_t room = lt_tx_begin(&t, d);
+	ssize_t room = lt_tx_begin(&t, d, life);
 	size_t done = 0, step, want;
 	int nv, i;
 
@@ -281,6 +281,7 @@ static ssize_t ended(size_t done, int err, int flags)
 ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags)
 {
 	bool wait = !(flags & MSG_DONTWAIT) && !(lt_flags(d) & LT_D_NONBLOCK);
+	uint32_t life = tas_load_acq(&d->life);
 	uint64_t until = 0;
 	size_t done = 0;
 	ssize_t r;
@@ -290,7 +291,7 @@ ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 		return -EOPNOTSUPP;
 	set_more(d, flags);
 	for (;;) {
-		r = append(d, it, total - done);
+		r = append(d, life, it, total - done);
 		if (r == -EDEADLK)
 			return ended(done, EAGAIN, flags);
 		if (r < 0 && r != -EAGAIN && (r != -ENOBUFS || !wait))
@@ -304,9 +305,11 @@ ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 		}
 		if (until == 0)
 			until = lt_until(d->opts.sndtimeo_ns);
-		w = r == -ENOBUFS ? wait_memory(until) : lt_conn_wait(d, LT_WAIT_TX, 0, until);
+		w = r == -ENOBUFS ? wait_memory(until) : lt_conn_wait(d, life, LT_WAIT_TX, 0, until);
 		if (w == -EINTR && done == 0 && lt_restart(until != 0))
 			continue;
+		if (w == 0 && !lt_conn_is(d, life))
+			w = -EPIPE;
 		if (w < 0)
 			return ended(done, -w, flags);
 	}

@@ -13,11 +13,11 @@
 
 /* Reads up to `max` bytes at `off` into the send list. Bytes, 0 = end of file, -EAGAIN = no room,
  * or -errno. */
-static ssize_t feed(struct lt_desc *d, int in, off_t off, size_t max)
+static ssize_t feed(struct lt_desc *d, uint32_t life, int in, off_t off, size_t max)
 {
 	struct lt_txop t;
 	struct iovec v[LT_TX_PIECES];
-	ssize_t room = lt_tx_begin(&t, d), got = -EAGAIN;
+	ssize_t room = lt_tx_begin(&t, d, life), got = -EAGAIN;
 	int nv = LT_TX_PIECES;
 	size_t n;
 
@@ -43,13 +43,14 @@ static ssize_t ended(size_t done, int err)
 static ssize_t transfer(struct lt_desc *d, int in, off_t off, size_t count)
 {
 	bool wait = !(lt_flags(d) & LT_D_NONBLOCK);
+	uint32_t life = tas_load_acq(&d->life);
 	uint64_t until = 0;
 	size_t done = 0;
 	ssize_t r;
 	int w;
 
 	while (done < count) {
-		r = feed(d, in, off + (off_t)done, count - done);
+		r = feed(d, life, in, off + (off_t)done, count - done);
 		if (r == 0)
 			break;
 		if (r > 0) {
@@ -64,7 +65,9 @@ static ssize_t transfer(struct lt_desc *d, int in, off_t off, size_t count)
 		}
 		if (until == 0)
 			until = lt_until(d->opts.sndtimeo_ns);
-		w = lt_conn_wait(d, LT_WAIT_TX, 0, until);
+		w = lt_conn_wait(d, life, LT_WAIT_TX, 0, until);
+		if (w == 0 && !lt_conn_is(d, life))
+			w = -EPIPE;
 		if (w < 0 && !(w == -EINTR && done == 0 && lt_restart(until != 0)))
 			return ended(done, -w);
 	}

@@ -123,13 +123,15 @@ static int connect_result(struct lt_desc *d)
 /* As in the kernel, a blocking connect() that is interrupted goes on in the background. */
 static int connect_wait(struct lt_desc *d)
 {
-	uint64_t until;
+	uint32_t life = tas_load_acq(&d->life);
+	uint64_t until = lt_until(d->opts.sndtimeo_ns);
 	int r;
 
-	until = lt_until(d->opts.sndtimeo_ns);
 	do
-		r = lt_conn_wait(d, LT_WAIT_CONN, 0, until);
+		r = lt_conn_wait(d, life, LT_WAIT_CONN, 0, until);
 	while (r == -EINTR && lt_restart(until != 0));
+	if (r != -EINTR && !lt_conn_is(d, life))
+		return -ECONNABORTED; /* another thread has ended it */
 	return r == -EINTR ? r : connect_result(d);
 }
 
@@ -274,7 +276,24 @@ static void linger(struct lt_desc *d)
 {
 	uint64_t until = lt_now_ns() + (uint64_t)(uint32_t)d->opts.linger_s * 1000000000u;
 
-	lt_conn_wait(d, LT_WAIT_SENT, 0, until);
+	lt_conn_wait(d, d->life, LT_WAIT_SENT, 0, until);
+}
+
+/*
+ * From here on d may stand for another connection. Both locks: no thread is in the middle of a copy
+ * and no later one finds the slot through d. A handler above its own call cannot wait for that.
+ */
+static void end_life(struct lt_desc *d)
+{
+	struct tas_sock *s = d->s;
+	int rx = lt_lock(&s->rx_lock), tx = lt_lock(&s->tx_lock);
+
+	tas_fetch_add(&d->life, 1u);
+	tas_store_rel(&d->kind, (uint32_t)LT_FREE);
+	if (tx == 0)
+		lt_unlock(&s->tx_lock);
+	if (rx == 0)
+		lt_unlock(&s->rx_lock);
 }
 
 /*
@@ -291,7 +310,7 @@ void lt_conn_close(struct lt_desc *d)
 		cancel_connect(d);
 	else if (!abort && d->opts.linger_s > 0)
 		linger(d);
-	tas_store_rel(&d->kind, (uint32_t)LT_FREE);
+	end_life(d);
 	lt_conn_wake(d);
 	lt_slot_put(d->ctx, d->slot, d->gen);
 }

@@ -188,12 +188,16 @@ uint32_t lt_conn_events(struct lt_desc *d, uint32_t wanted)
 	return ev;
 }
 
-static bool arrived(struct lt_desc *d, uint32_t what, uint64_t need)
+static bool arrived(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need)
 {
-	uint32_t flags = lt_flags(d), state = state_of(d);
+	uint32_t flags, state;
 	uint64_t room;
 
-	if ((state & TAS_SOCK_ERROR) || tas_load(&d->kind) != LT_CONN)
+	if (!lt_conn_is(d, life))
+		return true;
+	flags = lt_flags(d);
+	state = state_of(d);
+	if (state & TAS_SOCK_ERROR)
 		return true;
 	if ((what & LT_WAIT_RX) &&
 		((state & TAS_SOCK_RX_FIN) || (flags & LT_D_SHUT_RD) || lt_conn_unread(d) >= need))
@@ -210,7 +214,7 @@ uint64_t lt_until(uint64_t timeout_ns)
 	return timeout_ns == 0 ? 0 : lt_now_ns() + timeout_ns;
 }
 
-static bool spin(struct lt_desc *d, uint32_t what, uint64_t need)
+static bool spin(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need)
 {
 	uint32_t core = lt_conn_bound(d) ? tas_load(&d->s->core) : d->core;
 	uint64_t end;
@@ -220,7 +224,7 @@ static bool spin(struct lt_desc *d, uint32_t what, uint64_t need)
 	if ((int)tas_load(&d->ctx->info->core[core].cpu) == sched_getcpu())
 		return false;
 	for (end = lt_now_ns() + SPIN_NS; lt_now_ns() < end; tas_cpu_relax())
-		if (arrived(d, what, need))
+		if (arrived(d, life, what, need))
 			return true;
 	return false;
 }
@@ -248,7 +252,8 @@ static void leave(void *arg)
 		;
 }
 
-static int sleep_until(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t until_ns)
+static int sleep_until(
+	struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need, uint64_t until_ns)
 {
 	struct tas_sock *s = d->s;
 	struct timespec ts;
@@ -263,7 +268,7 @@ static int sleep_until(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t
 		if (what & LT_WAIT_TX)
 			lt_tx_ask(d);
 		TAS_YIELD();
-		if (arrived(d, what, need))
+		if (arrived(d, life, what, need))
 			return 0;
 		TAS_YIELD();
 		now = lt_now_ns();
@@ -280,18 +285,18 @@ static int sleep_until(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t
 	return -EINTR;
 }
 
-int lt_conn_wait(struct lt_desc *d, uint32_t what, uint64_t need, uint64_t until_ns)
+int lt_conn_wait(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need, uint64_t until_ns)
 {
 	uint32_t *waiters = &d->s->waiters;
 	int r;
 
 	lt_settle(d->ctx);
-	if (arrived(d, what, need) || spin(d, what, need))
+	if (arrived(d, life, what, need) || spin(d, life, what, need))
 		return 0;
 	TAS_YIELD();
 	tas_fetch_add(waiters, 1u);
 	pthread_cleanup_push(leave, waiters);
-	r = sleep_until(d, what, need, until_ns);
+	r = sleep_until(d, life, what, need, until_ns);
 	pthread_cleanup_pop(1);
 	return r;
 }

@@ -1,0 +1,265 @@
+/*
+ * threads.c - several threads on one epoll instance, one socket or one listener: who is woken, and
+ * what becomes of a call that sleeps when another thread ends its descriptor.
+ */
+#include "harness.h"
+#include <pthread.h>
+
+#define CONNS	 4
+#define LIMIT_MS 20000
+
+/* Steps on the peer's side, for connection `step % CONNS`. */
+enum { CONNECT = 1, SEND, SHUT, RESET, END };
+
+static void peer_steps(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	struct linger lg = {1, 0};
+	int fd[CONNS], i, step;
+
+	for (i = 0; i < CONNS; i++)
+		fd[i] = -1;
+	while ((step = hear()) != END * CONNS) {
+		i = step % CONNS;
+		switch (step / CONNS) {
+		case CONNECT:
+			fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+			CHECK(connect(fd[i], (struct sockaddr *)&sa, sizeof(sa)) == 0);
+			break;
+		case SEND:
+			CHECK(send(fd[i], "0123456789", 10, MSG_NOSIGNAL) == 10);
+			break;
+		case SHUT:
+			CHECK(shutdown(fd[i], SHUT_WR) == 0);
+			break;
+		case RESET:
+			setsockopt(fd[i], SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
+			close(fd[i]);
+			fd[i] = -1;
+			break;
+		default:
+			CHECK(!"step");
+		}
+		tell(0);
+	}
+}
+
+static void ask(int step, int i)
+{
+	tell(step * CONNS + i);
+	if (step != END)
+		hear();
+}
+
+static int connection(int l, int i)
+{
+	int fd;
+
+	ask(CONNECT, i);
+	fd = accept(l, NULL, NULL);
+	CHECK(fd >= 0);
+	return fd;
+}
+
+/* ---- one epoll instance, two threads ---- */
+
+static int ep, got[2]; /* what the n-th thread to be woken was told */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static int waking, woken;
+static bool over;
+
+/* Waits in the instance once, and then for the end of the case: the other thread is alone. */
+static void *wait_once(void *arg)
+{
+	struct epoll_event ev = {.data.u32 = 0};
+	int n;
+
+	(void)arg;
+	pthread_mutex_lock(&mutex);
+	waking++;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&mutex);
+	n = epoll_wait(ep, &ev, 1, LIMIT_MS);
+	pthread_mutex_lock(&mutex);
+	got[woken++] = n == 1 ? (int)ev.data.u32 : -n;
+	pthread_cond_broadcast(&changed);
+	while (!over)
+		pthread_cond_wait(&changed, &mutex);
+	pthread_mutex_unlock(&mutex);
+	return NULL;
+}
+
+static void until(const int *count, int n)
+{
+	pthread_mutex_lock(&mutex);
+	while (*count < n)
+		pthread_cond_wait(&changed, &mutex);
+	pthread_mutex_unlock(&mutex);
+}
+
+static void start_two(pthread_t t[2])
+{
+	int i;
+
+	waking = woken = 0;
+	over = false;
+	for (i = 0; i < 2; i++)
+		CHECK(pthread_create(&t[i], NULL, wait_once, NULL) == 0);
+	until(&waking, 2);
+	usleep(100000); /* asleep, most likely: any order must give the same result */
+}
+
+static void end_two(pthread_t t[2])
+{
+	pthread_mutex_lock(&mutex);
+	over = true;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&mutex);
+	pthread_join(t[0], NULL);
+	pthread_join(t[1], NULL);
+}
+
+/* The first event wakes one thread, which does not come back; the second event wakes the other. */
+static void two_events(uint32_t how)
+{
+	int l = listen_here(0, 16), fd[2], i;
+	struct epoll_event ev;
+	pthread_t t[2];
+
+	ep = epoll_create1(0);
+	for (i = 0; i < 2; i++) {
+		fd[i] = connection(l, i);
+		ev = (struct epoll_event){.events = EPOLLIN | how, .data.u32 = (uint32_t)i + 1};
+		CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, fd[i], &ev) == 0);
+	}
+	start_two(t);
+	ask(SEND, 0);
+	until(&woken, 1);
+	ask(SEND, 1);
+	until(&woken, 2);
+	out("first %d second %d", got[0], got[1]);
+	end_two(t);
+	ask(END, 0);
+	for (i = 0; i < 2; i++)
+		close(fd[i]);
+	close(l);
+	close(ep);
+}
+
+static void test_second_edge(void)
+{
+	two_events(EPOLLET);
+}
+
+static void test_second_oneshot(void)
+{
+	two_events(EPOLLONESHOT);
+}
+
+/* A level-triggered event that the first thread leaves as it is wakes the second. */
+static void test_still_ready(void)
+{
+	int l = listen_here(0, 16), fd = connection(l, 0);
+	struct epoll_event ev = {.events = EPOLLIN, .data.u32 = 1};
+	pthread_t t[2];
+
+	ep = epoll_create1(0);
+	CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) == 0);
+	start_two(t);
+	ask(SEND, 0);
+	until(&woken, 2);
+	out("first %d second %d", got[0], got[1]);
+	end_two(t);
+	ask(END, 0);
+	close(fd);
+	close(l);
+	close(ep);
+}
+
+/* Two threads sleep in an empty instance; then it gets two sockets. */
+static void test_added_later(void)
+{
+	int l = listen_here(0, 16), fd[2], i;
+	struct epoll_event ev;
+	pthread_t t[2];
+
+	ep = epoll_create1(0);
+	for (i = 0; i < 2; i++)
+		fd[i] = connection(l, i);
+	start_two(t);
+	for (i = 0; i < 2; i++) {
+		ev = (struct epoll_event){.events = EPOLLIN | EPOLLONESHOT, .data.u32 = (uint32_t)i + 1};
+		CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, fd[i], &ev) == 0);
+	}
+	ask(SEND, 0);
+	until(&woken, 1);
+	ask(SEND, 1);
+	until(&woken, 2);
+	out("first %d second %d", got[0], got[1]);
+	end_two(t);
+	ask(END, 0);
+	for (i = 0; i < 2; i++)
+		close(fd[i]);
+	close(l);
+	close(ep);
+}
+
+/* ---- a call that sleeps, and its descriptor's end ---- */
+
+struct call {
+	int fd;
+	ssize_t r;
+	int err;
+	char buf[16];
+};
+
+static void *receiver(void *arg)
+{
+	struct call *c = arg;
+
+	c->r = recv(c->fd, c->buf, sizeof(c->buf), 0);
+	c->err = errno;
+	return NULL;
+}
+
+/* shutdown() and close() by another thread end a recv(); the next connection is not its. */
+static void test_shutdown_close_accept(void)
+{
+	int l = listen_here(0, 16), next, i, strange = 0, lost = 0;
+	char buf[16];
+	pthread_t t;
+
+	for (i = 0; i < 20; i++) {
+		struct call c = {.fd = connection(l, 0)};
+
+		CHECK(pthread_create(&t, NULL, receiver, &c) == 0);
+		usleep(20000);
+		ask(CONNECT, 1);
+		ask(SEND, 1);
+		CHECK(shutdown(c.fd, SHUT_RDWR) == 0);
+		close(c.fd);
+		next = accept(l, NULL, NULL);
+		CHECK(next >= 0);
+		pthread_join(t, NULL);
+		strange += c.r != 0;
+		lost += recv(next, buf, 10, MSG_WAITALL) != 10;
+		close(next);
+	}
+	out("not ended %d, bytes lost %d", strange, lost);
+	ask(END, 0);
+	close(l);
+}
+
+static const struct tcase cases[] = {
+	{"second_edge", test_second_edge, peer_steps},
+	{"second_oneshot", test_second_oneshot, peer_steps},
+	{"still_ready", test_still_ready, peer_steps},
+	{"added_later", test_added_later, peer_steps},
+	{"shutdown_close_accept", test_shutdown_close_accept, peer_steps},
+};
+
+int main(int argc, char **argv)
+{
+	return RUN(argc, argv, cases);
+}
