@@ -79,6 +79,7 @@ struct fp_slot {
 struct fp_app_shared {
 	uint32_t refs;	       /* cores that know the program; slow path thread */
 	uint32_t told_bad;     /* FP_EV_APP_BAD was put */
+	uint32_t blocks;       /* a write to a descriptor of its had to be interrupted */
 	struct fp_slot *slots; /* nslots */
 	uint64_t held[];       /* bit per chunk: offered and taken, never given back */
 };

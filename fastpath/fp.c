@@ -291,19 +291,31 @@ int fp_start(struct fp *fp)
 	return 0;
 }
 
-void fp_stop(struct fp *fp)
+/* The core may be blocked by a program (notify.c), and nobody else looks after it any more. */
+static void wait_for_core(struct fp *fp)
+{
+	fp_watch(fp);
+	usleep(100);
+}
+
+static void stop_core(struct fp *fp, struct fp_core *core)
 {
 	struct sp_msg m = {.type = SP_STOP};
+
+	while (fp_send(fp, core->id, &m) != 0)
+		wait_for_core(fp);
+	while (pthread_tryjoin_np(core->thread, NULL) == EBUSY)
+		wait_for_core(fp);
+	core->started = 0;
+}
+
+void fp_stop(struct fp *fp)
+{
 	uint32_t i;
 
-	for (i = 0; i < fp->ncores; i++) {
-		if (!fp->cores[i].started)
-			continue;
-		while (fp_send(fp, i, &m) != 0)
-			usleep(100);
-		pthread_join(fp->cores[i].thread, NULL);
-		fp->cores[i].started = 0;
-	}
+	for (i = 0; i < fp->ncores; i++)
+		if (fp->cores[i].started)
+			stop_core(fp, &fp->cores[i]);
 }
 
 struct fp_app *fp_app(struct fp *fp, uint32_t id)

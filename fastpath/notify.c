@@ -116,25 +116,37 @@ static void futex_wake(uint32_t *word)
 
 /*
  * The descriptor is the program's own eventfd: it may have filled the counter, so that a write
- * blocks. fp_watch then interrupts us, and that program is served no more.
+ * blocks. fp_watch then interrupts us, and that program is served no more, nor is any of its
+ * descriptors ever written again: it has up to 64, and each of them could block.
  */
-static void wake_evq(struct fp_core *core, struct fp_app *app, uint32_t evq)
+static void write_evq(struct fp_core *core, struct fp_app *app, int fd)
 {
-	struct tas_bell *bell = tas_region_bell(app->region, app->off_evqs, app->bell_bytes, evq);
-	int fd = tas_load(&app->evq_fd[evq]);
+	struct fp_app_shared *sh = app->core_priv;
 	uint64_t one = 1;
 	ssize_t n;
 
-	TAS_YIELD();
-	if (fd < 0 || tas_load(&bell->sleeping) == 0 || tas_xchg(&bell->sleeping, 0) == 0)
-		return; /* S1 */
 	core->cnt.app_wakes++;
 	TAS_YIELD();
 	tas_store(&core->writing, 1);
 	n = write(fd, &one, sizeof(one));
 	tas_store(&core->writing, 0);
-	if (n < 0 && errno == EINTR)
+	if (n < 0 && errno == EINTR) {
+		tas_store(&sh->blocks, 1);
 		fp_app_fault(core, app, &core->cnt.refuse_evq);
+	}
+}
+
+static void wake_evq(struct fp_core *core, struct fp_app *app, uint32_t evq)
+{
+	struct tas_bell *bell = tas_region_bell(app->region, app->off_evqs, app->bell_bytes, evq);
+	const struct fp_app_shared *sh = app->core_priv;
+	int fd = tas_load(&app->evq_fd[evq]);
+
+	TAS_YIELD();
+	if (fd < 0 || tas_load(&sh->blocks) || tas_load(&bell->sleeping) == 0 ||
+		tas_xchg(&bell->sleeping, 0) == 0)
+		return; /* S1 */
+	write_evq(core, app, fd);
 }
 
 void fp_wakes_flush(struct fp_core *core)

@@ -233,4 +233,77 @@ TEST(HostileProgram, MakesTheWakeUpBlock)
 	EXPECT_EQ(e.cnt().refuse_evq, 1u);
 }
 
+/* A program with many flows, each on an event queue of its own whose descriptor blocks whoever writes it. */
+struct Blocking {
+	static constexpr uint32_t kQueues = 8;
+	Engine e{1, true, 100, fp_now_ns()};
+	Program p{e, 1, 128, kQueues};
+	std::vector<std::unique_ptr<Conn>> conns;
+
+	Blocking()
+	{
+		for (uint32_t q = 0; q < kQueues; q++) {
+			conns.emplace_back(new Conn(e, 10 + q, 100 + q, (uint16_t)(2000 + q)));
+			Socket s(p, q, 100 + q);
+
+			conns[q]->install_in(p, q);
+			conns[q]->peer->shut_when_done = false;
+			e.run();
+			s.s().evq = q;
+			p.ring(q);
+			e.run();
+		}
+		for (uint32_t q = 0; q < kQueues; q++)
+			fill(q);
+		for (auto &c : conns) {
+			c->peer->to_write = 1000;
+			c->peer->program();
+			c->peer->output();
+			c->deliver();
+		}
+	}
+
+	void fill(uint32_t q)
+	{
+		uint64_t full = 0xfffffffffffffffe;
+
+		close(p.app->evq_fd[q]);
+		p.app->evq_fd[q] = eventfd(0, 0);
+		EXPECT_EQ(write(p.app->evq_fd[q], &full, 8), 8);
+		p.evq(q)->sleeping = 1;
+	}
+};
+
+/* One blocked write is the end: neither its other queues nor the resets of its flows block again. */
+TEST(HostileProgram, BlocksTheCoreOnceHoweverManyQueuesItHas)
+{
+	Blocking t;
+	size_t closed = 0;
+	fp_event ev;
+
+	ASSERT_EQ(fp_start(t.e.fp), 0);
+	for (int i = 0; i < 6000 && closed < Blocking::kQueues; i++) {
+		while (fp_event_next(t.e.fp, &ev))
+			closed += ev.type == FP_EV_CLOSED;
+		for (uint32_t q = 0; q < Blocking::kQueues; q++)
+			tas_store(&t.p.evq(q)->sleeping, 1); /* again and again */
+		usleep(10000);
+	}
+	fp_stop(t.e.fp);
+	EXPECT_EQ(closed, Blocking::kQueues) << "its flows were reset";
+	EXPECT_EQ(t.e.cnt().refuse_evq, 1u);
+}
+
+/* The daemon ends although a core is blocked: a hang here is the failure. */
+TEST(HostileProgram, CannotKeepTheDaemonFromStopping)
+{
+	Blocking t;
+
+	ASSERT_EQ(fp_start(t.e.fp), 0);
+	while (!tas_load(&t.e.core().writing))
+		usleep(1000);
+	fp_stop(t.e.fp);
+	EXPECT_EQ(t.e.cnt().refuse_evq, 1u);
+}
+
 } // namespace
