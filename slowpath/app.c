@@ -15,6 +15,7 @@
 #include "app_internal.h"
 #include "conn/internal.h"
 #include "flowctl.h"
+#include "passed.h"
 
 #define SECOND_NS 1000000000ull
 #define HELLO_NS  (10 * SECOND_NS) /* connected, said nothing */
@@ -80,6 +81,7 @@ static void detach(struct sp *sp, struct sp_app *app)
 {
 	sp_loop_del(sp, &app->sock_src);
 	sp_loop_del(sp, &app->pid_src);
+	sp_guard(sp); /* messages that nobody reads any more may carry descriptors */
 	if (app->sock >= 0)
 		close(app->sock);
 	if (app->pidfd >= 0)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "app_internal.h"
 #include "cmd.h"
+#include "passed.h"
 
 #define BATCH	      16
 #define MALFORMED_MAX 3
@@ -51,7 +52,7 @@ static int is_well_formed(const struct tas_msg *m, ssize_t n, int truncated)
 }
 
 /* Takes the descriptors out of the control data. Returns how many. */
-static int take_fds(struct msghdr *mh, int fds[FDS_IN])
+static int take_fds(struct sp *sp, struct msghdr *mh, int fds[FDS_IN])
 {
 	struct cmsghdr *c;
 	int n = 0;
@@ -68,13 +69,13 @@ static int take_fds(struct msghdr *mh, int fds[FDS_IN])
 			if (n < FDS_IN)
 				fds[n++] = fd;
 			else
-				close(fd);
+				sp_passed_close(sp, fd);
 		}
 	}
 	return n;
 }
 
-static ssize_t receive(int sock, struct sp_request *rq, int *truncated)
+static ssize_t receive(struct sp *sp, int sock, struct sp_request *rq, int *truncated)
 {
 	union {
 		char buf[CMSG_SPACE(FDS_IN * sizeof(int))];
@@ -87,7 +88,7 @@ static ssize_t receive(int sock, struct sp_request *rq, int *truncated)
 	mh.msg_control = control.buf;
 	mh.msg_controllen = sizeof(control.buf);
 	n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	rq->nfds = n >= 0 ? take_fds(&mh, rq->fds) : 0;
+	rq->nfds = n >= 0 ? take_fds(sp, &mh, rq->fds) : 0;
 	*truncated = n >= 0 && (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
 	return n;
 }
@@ -115,14 +116,24 @@ static int answer(const struct sp_app *app, const struct sp_reply *rp)
 	return sendmsg(app->sock, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static void close_fds(const int *fds, int n)
+static void close_own(const int *fds, int n)
 {
 	int i;
 
-	for (i = 0; i < n; i++) {
-		if (fds[i] >= 0)
-			close(fds[i]);
+	for (i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+/* What a handler has not kept. 0, or -1: some will not close, and more of them must not come. */
+static int close_passed(struct sp *sp, const struct sp_request *rq)
+{
+	int i, rc = 0;
+
+	for (i = 0; i < rq->nfds; i++) {
+		if (rq->fds[i] >= 0 && sp_passed_close(sp, rq->fds[i]) != 0)
+			rc = -1;
 	}
+	return rc;
 }
 
 /* Refuses what the row of the table does not allow, else runs it. */
@@ -159,12 +170,12 @@ static int one(struct sp *sp, struct sp_app *app)
 	struct sp_request rq = {.app = app};
 	struct sp_reply rp = {.nfds = 0};
 	int truncated, status, err;
-	ssize_t n = receive(app->sock, &rq, &truncated);
+	ssize_t n = receive(sp, app->sock, &rq, &truncated);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n <= 0) { /* an empty message is no message, but may carry descriptors */
-		close_fds(rq.fds, rq.nfds);
+		close_passed(sp, &rq);
 		sp_app_leave(sp, app, sp_app_parting(app));
 		return 0;
 	}
@@ -183,12 +194,13 @@ static int one(struct sp *sp, struct sp_app *app)
 	}
 	rp.m.status = status;
 	app = rq.app; /* HELLO with a token goes on as the reserved record */
-	close_fds(rq.fds, rq.nfds);
+	if (close_passed(sp, &rq) != 0)
+		app->malformed = MALFORMED_MAX;
 	if (app->state == SP_APP_DYING)
 		err = -EPIPE;
 	else
 		err = answer(app, &rp);
-	close_fds(rp.fds, rp.own);
+	close_own(rp.fds, rp.own);
 	if (err != 0)
 		sp_app_leave(sp, app, "does not read its replies");
 	else if (app->malformed >= MALFORMED_MAX)

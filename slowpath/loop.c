@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "net/input.h"
 #include "flowctl.h"
+#include "passed.h"
 #include "round.h"
 #include "sp.h"
 #include "tas/yield.h"
@@ -42,6 +43,7 @@ int sp_loop_init(struct sp *sp)
 
 void sp_loop_free(struct sp *sp)
 {
+	sp_guard_free(sp);
 	if (sp->epfd >= 0)
 		close(sp->epfd);
 	sp->epfd = -1;
@@ -171,6 +173,7 @@ int sp_loop_step(struct sp *sp, int timeout_ms)
 	struct epoll_event events[BATCH_EPOLL];
 	int n;
 
+	sp_guard_off(sp);
 	TAS_YIELD();
 	n = epoll_wait(sp->epfd, events, BATCH_EPOLL, timeout_ms);
 	TAS_YIELD();

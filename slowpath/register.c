@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "app_internal.h"
 #include "door.h"
+#include "passed.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -147,6 +148,7 @@ static void refuse(struct sp *sp, int sock, const char *reason)
 	struct sp_app who = {.pid = 0};
 	struct sp_peer peer = {.pid = 0};
 
+	sp_guard(sp);
 	sp->cnt.refuse_peer++;
 	if (peer_of(sock, &peer) == 0) {
 		who.pid = peer.pid;

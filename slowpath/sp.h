@@ -18,6 +18,7 @@
 #define SP_SP_H
 
 #include <stdint.h>
+#include <time.h>
 #include "app.h"
 #include "arena.h"
 #include "cc/cc.h"
@@ -35,6 +36,12 @@
 struct sp_backlog {
 	struct sp_msg *msgs; /* circular */
 	uint32_t head, count, size;
+};
+
+/* The timer that interrupts what waits for a program (passed.c). */
+struct sp_guard {
+	timer_t timer;
+	uint8_t made, on;
 };
 
 #define SP_RESTING_MAX 4u /* as many sources as may rest (sp_loop_rest): the doors */
@@ -64,6 +71,7 @@ struct sp {
 	int epfd, signalfd;
 	struct sp_source signal_src, fp_src;
 	struct sp_source *resting[SP_RESTING_MAX];
+	struct sp_guard guard; /* passed.c */
 	void *pending; /* events of this round still to be dispatched */
 	int npending;
 	uint64_t tick_ns; /* last one-second tick */

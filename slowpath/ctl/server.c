@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "ctl/page.h"
 #include "door.h"
+#include "passed.h"
 #include "sp.h"
 
 #define MAX_CLIENTS	 32
@@ -152,14 +153,17 @@ static int serve(struct sp *sp, struct client *cl)
 {
 	struct ctl *ctl = sp->ctl;
 	struct tas_ctl_request q;
+	struct iovec iov = {&q, sizeof(q)};
+	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t len;
 	int status, err;
 
 	memset(&q, 0, sizeof(q));
-	len = recv(cl->src.fd, &q, sizeof(q), MSG_DONTWAIT | MSG_TRUNC);
+	sp_guard(sp); /* for descriptors that come along: the kernel closes them in here */
+	len = recvmsg(cl->src.fd, &mh, MSG_DONTWAIT | MSG_TRUNC);
 	if (len < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if (len == 0)
+	if (len == 0 || (mh.msg_flags & MSG_CTRUNC))
 		return -ECONNRESET;
 	memset(&ctl->page.head, 0, sizeof(ctl->page.head));
 	sp->cnt.ctl_requests++;

@@ -21,6 +21,7 @@ extern "C" {
 #include "flowctl.h"
 #include "net/input.h"
 #include "net/internal.h"
+#include "passed.h"
 #include "reap.h"
 #include "round.h"
 #include "tas/wire.h"

@@ -5,14 +5,18 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <random>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 #include "sp_peer.h"
 
@@ -203,6 +207,13 @@ class App : public SlowPath
 		}
 		return fd;
 	}
+	/* Odd ones are closed by a thread. */
+	static void expect_fds(int n)
+	{
+		for (int i = 0; i < 1000 && open_fds() != n; i++)
+			usleep(10000);
+		EXPECT_EQ(open_fds(), n);
+	}
 	static int open_fds()
 	{
 		int n = 0;
@@ -350,7 +361,7 @@ TEST_F(App, Leaves_EverythingComesBack)
 		ASSERT_EQ(sp->apps.count, 0u);
 		fake_forget();
 	}
-	EXPECT_EQ(open_fds(), before);
+	expect_fds(before);
 }
 
 TEST_F(App, ProcessDies_PidfdTells)
@@ -907,8 +918,167 @@ TEST_F(App, Malformed_TooManyDescriptors_NoneKept)
 	EXPECT_LT(ask(fd, m, many).m.status, 0);
 	EXPECT_LT(ask(fd, m, {0, 0}).m.status, 0);
 	EXPECT_LT(ask(fd, message(TAS_CMD_LISTEN), {0, 0, 0}).m.status, 0);
-	EXPECT_EQ(open_fds(), before);
+	expect_fds(before);
 	close(fd);
+}
+
+/*
+ * A connected TCP socket over the loopback with bytes that its peer does not read: with SO_LINGER,
+ * whoever closes it last waits for an hour.
+ */
+struct Lingering {
+	int listener, peer, fd;
+
+	Lingering()
+	{
+		struct sockaddr_in sa = {};
+		socklen_t len = sizeof(sa);
+		struct linger l = {1, 3600};
+		char block[65536] = {};
+
+		sa.sin_family = AF_INET;
+		sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		bind(listener, (struct sockaddr *)&sa, sizeof(sa));
+		listen(listener, 1);
+		getsockname(listener, (struct sockaddr *)&sa, &len);
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		EXPECT_EQ(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+		peer = accept(listener, nullptr, nullptr);
+		while (send(fd, block, sizeof(block), MSG_DONTWAIT) > 0)
+			;
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+	}
+	~Lingering()
+	{
+		close(peer);
+		close(listener);
+	}
+};
+
+TEST_F(App, Passed_LingeringSocket_IsNotWaitedFor)
+{
+	Lingering l;
+	int fd = join();
+	ASSERT_TRUE(put(fd, std::vector<char>(sizeof(tas_msg)).data(), sizeof(tas_msg), {l.fd}));
+	close(l.fd);
+	steps();
+	EXPECT_EQ(get(fd).m.status, -EPROTO);
+	EXPECT_EQ(ask(fd, TAS_CMD_SEGMENT).m.status, 0);
+	close(fd);
+}
+
+TEST_F(App, Passed_InMessagesNeverRead_IsNotWaitedFor)
+{
+	Lingering l;
+	int fd = join();
+	for (int i = 0; i < 3; i++)
+		ASSERT_TRUE(put(fd, "short", 5));
+	struct tas_msg m = message(TAS_CMD_BIND);
+	ASSERT_TRUE(put(fd, &m, sizeof(m), {l.fd}));
+	close(l.fd);
+	steps();
+	EXPECT_EQ(sp->cnt.apps_left, 1u);
+	close(fd);
+}
+
+/* SO_LINGER set between our look and our close: the guard ends the wait. */
+TEST_F(App, Guard_EndsAWait)
+{
+	Lingering l;
+	sp_guard(sp);
+	close(l.fd);
+	sp_guard_off(sp);
+	expect_fds(open_fds());
+}
+
+/* A file of FUSE that nobody serves well: close(2) of it waits for its server's answer to a flush. */
+struct StuckFile {
+	std::string path;
+	int dev = -1, fd = -1;
+
+	bool mount_at(const std::string &dir)
+	{
+		char opts[96];
+
+		path = dir + "/stuck";
+		close(open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+		dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+		snprintf(opts, sizeof(opts), "fd=%d,rootmode=100600,user_id=0,group_id=0", dev);
+		if (dev < 0 || unshare(CLONE_NEWNS) != 0 ||
+			mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+			return false;
+		return mount("stuck", path.c_str(), "fuse", MS_NODEV, opts) == 0;
+	}
+	/* Answers INIT, GETATTR and OPEN; the flush that close() asks for is read and left lying. */
+	void serve(int *flushes)
+	{
+		std::vector<char> in(1 << 20);
+		ssize_t n;
+
+		while ((n = read(dev, in.data(), in.size())) > 0) {
+			auto *h = reinterpret_cast<struct fuse_in_header *>(in.data());
+			struct {
+				struct fuse_out_header head;
+				union {
+					struct fuse_init_out init;
+					struct fuse_attr_out attr;
+					struct fuse_open_out open;
+				};
+			} out = {};
+			uint32_t len = 0;
+
+			if (h->opcode == FUSE_FLUSH) {
+				__atomic_fetch_add(flushes, 1, __ATOMIC_SEQ_CST);
+				continue;
+			}
+			if (h->opcode == FUSE_INIT) {
+				out.init.major = FUSE_KERNEL_VERSION;
+				out.init.minor = 31;
+				out.init.max_write = 4096;
+				len = sizeof(out.init);
+			} else if (h->opcode == FUSE_GETATTR) {
+				out.attr.attr.mode = S_IFREG | 0600;
+				out.attr.attr.nlink = 1;
+				len = sizeof(out.attr);
+			} else if (h->opcode == FUSE_OPEN) {
+				len = sizeof(out.open);
+			} else {
+				out.head.error = -ENOSYS;
+			}
+			out.head.unique = h->unique;
+			out.head.len = (uint32_t)sizeof(out.head) + len;
+			if (h->opcode != FUSE_FORGET && write(dev, &out, out.head.len) < 0)
+				continue;
+		}
+	}
+};
+
+TEST_F(App, Passed_FileThatDoesNotClose_HoldsNobodyUp)
+{
+	StuckFile file;
+	int flushes = 0;
+	if (!file.mount_at(dir))
+		GTEST_SKIP() << "cannot mount FUSE here: " << strerror(errno);
+	std::thread server([&] { file.serve(&flushes); });
+	int stuck = open(file.path.c_str(), O_RDWR | O_CLOEXEC);
+	ASSERT_GE(stuck, 0) << strerror(errno);
+	int a = join(), b = join();
+	struct tas_msg m = message(TAS_CMD_BIND);
+	ASSERT_TRUE(put(a, &m, sizeof(m), {stuck}));
+	steps();
+	EXPECT_EQ(get(a).m.status, -ENOTSOCK);
+	EXPECT_EQ(ask(b, TAS_CMD_SEGMENT).m.status, 0);
+	for (int i = 0; i < 1000 && __atomic_load_n(&flushes, __ATOMIC_SEQ_CST) == 0; i++)
+		usleep(10000);
+	EXPECT_GE(flushes, 1); /* the thread that closes has asked */
+	umount2(file.path.c_str(), MNT_FORCE | MNT_DETACH);
+	close(file.dev);
+	server.join();
+	close(stuck);
+	close(a);
+	close(b);
+	unlink(file.path.c_str());
 }
 
 TEST_F(App, RepliesNotRead_PutOut)
@@ -1000,7 +1170,7 @@ TEST_F(App, Fuzz_EveryFieldOfEveryMessage)
 	EXPECT_GT(sp->cnt.refuse_msg, 100u);
 	for (int fd : bag)
 		close(fd);
-	EXPECT_EQ(open_fds(), before);
+	expect_fds(before);
 }
 
 } // namespace
