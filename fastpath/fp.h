@@ -46,6 +46,7 @@ struct fp_app {
 	struct tas_region *region; /* daemon's mapping of the control segment; NULL for app 0 */
 	struct tas_info *info;	   /* daemon's writable mapping of the read-only page */
 	uint64_t off_slots, off_tobells, off_evqs, off_rxnext, off_txnext, off_offer, bell_bytes;
+	uint64_t *explain; /* in the control segment: TAS_EXPLAIN_MAX numbers that the program counts */
 	uint8_t *seg[TAS_MAX_SEGS];
 	int core_fd[TAS_MAX_CORES]; /* eventfd the program writes to wake core i (EPOLLET in the
 				       core's set) */

@@ -165,10 +165,12 @@ static int accept_ours(struct lt_desc *d, struct sockaddr *sa, socklen_t *len, i
 	if (n == NULL)
 		return -ENFILE;
 	slot = lt_slot_get(d->ctx, lt_desc_index(n));
-	if (slot == LT_NONE)
+	if (slot == LT_NONE) {
+		lt_explain(TAS_X_no_slot);
 		fd = -ENOBUFS;
-	else if ((e = claim(d, &index)) != NULL && (fd = make_handle(d, flags)) < 0)
+	} else if ((e = claim(d, &index)) != NULL && (fd = make_handle(d, flags)) < 0) {
 		unclaim(d, e, index);
+	}
 	if (fd < 0) {
 		if (slot != LT_NONE)
 			lt_slot_put(d->ctx, slot, 0);
@@ -188,8 +190,10 @@ static int accept_kernel(int lfd, struct sockaddr *sa, socklen_t *len, int flags
 {
 	int fd = (int)lt_sys4(SYS_accept4, lfd, sa, len, flags);
 
-	if (fd >= 0)
-		lt_fd_new(fd);
+	if (fd < 0)
+		return fd;
+	lt_explain(TAS_X_dual_accept);
+	lt_fd_new(fd);
 	return fd;
 }
 

@@ -135,17 +135,36 @@ static bool kernel_owns(const uint8_t addr[16])
 
 static bool loopback(const uint8_t addr[16])
 {
-	return tas_addr_is_v4(addr) ? addr[12] == 127 || tas_addr_v4(addr) == 0 : true;
+	static const uint8_t loop_v6[16] = {[15] = 1};
+
+	if (!tas_addr_is_v4(addr))
+		return lt_addr_any(addr) || memcmp(addr, loop_v6, 16) == 0;
+	return addr[12] == 127 || tas_addr_v4(addr) == 0;
+}
+
+/* The row of explain.h that says why a destination is the kernel's; -1: it is not. */
+static int why_kernel(const struct lt_ctx *c, const uint8_t addr[16])
+{
+	int served, route;
+
+	if (loopback(addr))
+		return TAS_X_kernel_loopback;
+	if (!tas_addr_is_v4(addr))
+		return TAS_X_kernel_ipv6;
+	look_up(c, addr, &served, &route);
+	if (served >= 0)
+		return TAS_X_kernel_served;
+	if (route < 0)
+		return TAS_X_kernel_no_route;
+	return route == (int)V4_BITS && kernel_owns(addr) ? TAS_X_kernel_own_address : -1;
 }
 
 enum lt_place lt_place_remote(const struct lt_ctx *c, const uint8_t addr[16])
 {
-	int served, route;
+	int why = why_kernel(c, addr);
 
-	if (loopback(addr)) /* IPv6 destinations other than mapped ones have no route here either */
-		return LT_KERNEL;
-	look_up(c, addr, &served, &route);
-	if (served >= 0 || route < 0)
-		return LT_KERNEL;
-	return route == (int)V4_BITS && kernel_owns(addr) ? LT_KERNEL : LT_TAS;
+	if (why < 0)
+		return LT_TAS;
+	lt_explain((enum tas_explain)why);
+	return LT_KERNEL;
 }

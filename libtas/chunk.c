@@ -85,7 +85,10 @@ uint32_t lt_chunk_get(struct lt_ctx *c)
 	}
 	if (chunk == LT_NONE)
 		chunk = get_from_new_segment(c);
-	return chunk == LT_NONE ? TAS_CHUNK_NONE : chunk;
+	if (chunk != LT_NONE)
+		return chunk;
+	lt_explain(TAS_X_no_memory);
+	return TAS_CHUNK_NONE;
 }
 
 static bool offer_one(struct lt_ctx *c)

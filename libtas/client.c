@@ -17,6 +17,7 @@ static struct {
 	uint32_t up; /* HELLO was accepted */
 	int sock;
 	uint32_t app, seq;
+	uint32_t refused; /* the last HELLO found a service that does not take us */
 	uint64_t retry_ns; /* do not ask again before */
 } client = {.sock = -1};
 
@@ -141,6 +142,7 @@ static int hello(const uint64_t *token)
 	struct tas_msg m = {.type = TAS_CMD_HELLO};
 	int sock = dial(), r;
 
+	tas_store(&client.refused, sock >= 0 || sock == -EACCES ? 1u : 0u);
 	if (sock < 0)
 		return sock;
 	if (token != NULL)
@@ -151,6 +153,7 @@ static int hello(const uint64_t *token)
 		lt_unhide(sock);
 		return r;
 	}
+	tas_store(&client.refused, 0u);
 	client.sock = sock;
 	client.app = m.id;
 	tas_store_rel(&client.up, 1u);
@@ -170,6 +173,11 @@ bool lt_client_ready(void)
 		tas_store(&client.retry_ns, lt_now_ns() + RETRY_NS);
 	lt_unlock_masked(&client.lock, &mask);
 	return tas_load(&client.up) != 0;
+}
+
+bool lt_client_refused(void)
+{
+	return tas_load(&client.refused) != 0;
 }
 
 uint32_t lt_client_app(void)

@@ -58,7 +58,8 @@ static bool header_ok(const struct tas_region *r, uint64_t bytes)
 	       inside(bytes, r->off_tobells, r->ncores, r->bell_bytes) &&
 	       inside(bytes, r->off_evqs, r->nevq, r->bell_bytes) &&
 	       inside(bytes, r->off_rxnext, words, 4) && inside(bytes, r->off_txnext, words, 4) &&
-	       inside(bytes, r->off_offer, words / 64, 8);
+	       inside(bytes, r->off_offer, words / 64, 8) &&
+	       (r->off_explain == 0 || inside(bytes, r->off_explain, r->nexplain, 8));
 }
 
 static void copy_header(struct lt_ctx *c)
@@ -77,6 +78,8 @@ static void copy_header(struct lt_ctx *c)
 	c->rxnext = (uint32_t *)(base + r->off_rxnext);
 	c->txnext = (uint32_t *)(base + r->off_txnext);
 	c->offer = (uint64_t *)(base + r->off_offer);
+	c->explain = r->off_explain != 0 ? (uint64_t *)(base + r->off_explain) : NULL;
+	c->nexplain = r->nexplain;
 }
 
 static bool make_lists(struct lt_ctx *c)
@@ -139,6 +142,7 @@ static struct lt_ctx *open_region(void)
 	if (c == NULL)
 		return NULL;
 	tas_store_rel(&current, c);
+	lt_explain_open(c->explain, c->nexplain);
 	lt_queue_register(c, 0);
 	lt_rx_offer_slow(c);
 	return c;
@@ -192,6 +196,7 @@ void lt_context_died(struct lt_ctx *c)
 		if (d == NULL || d->kind != LT_CONN || d->ctx != c)
 			continue;
 		if (!(tas_load(&s->state) & TAS_SOCK_ERROR) || s->gen != d->gen) {
+			lt_explain(TAS_X_service_lost);
 			tas_store(&s->error, (uint32_t)ECONNRESET);
 			tas_store_rel(&s->state, TAS_SOCK_ERROR | TAS_SOCK_FREE);
 			tas_store_rel(&s->gen, d->gen);
@@ -213,6 +218,7 @@ void lt_context_drop(void)
 		return;
 	tas_store_rel(&current, (struct lt_ctx *)NULL);
 	tas_store_rel(&c->dead, 1u);
+	lt_explain_close();
 	lt_context_died(c);
 }
 

@@ -28,6 +28,8 @@ struct lt_ctx {
 	uint64_t bell_bytes;
 	uint32_t *rxnext, *txnext;
 	uint64_t *offer;
+	uint64_t *explain; /* [nexplain], or NULL: an older service */
+	uint32_t nexplain;
 	uint32_t nsegs;		    /* grows; published after seg[] */
 	uint32_t rx_lock, seg_lock; /* offering receive chunks; adding a segment */
 	struct lt_pool slots,

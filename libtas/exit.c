@@ -32,6 +32,7 @@ __attribute__((destructor)) static void at_exit(void)
 {
 	if (tas_load(&lt_ntab) != 0 && (uint32_t)lt_sys1(SYS_getpid, 0) == tas_load(&lt_pid))
 		close_all();
+	lt_explain_report();
 }
 
 /* Registered before the program's own handlers, so it runs after them. */

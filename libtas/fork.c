@@ -48,6 +48,8 @@ static void clean_table(void)
 			d->flags |= LT_D_FORKED;
 		if (d->kind != LT_CONN && d->kind != LT_FREE)
 			continue;
+		if (d->kind == LT_CONN)
+			lt_explain(TAS_X_fork_dropped);
 		d->kind = LT_FREE;
 		lt_fd_drop((int)fd);
 	}
@@ -59,6 +61,7 @@ static void child(const struct tas_msg *m)
 	lt_tid_cache = 0;
 	lt_pid = (uint32_t)lt_sys1(SYS_getpid, 0);
 	*lt_alive = 1;
+	lt_explain_fork_child();
 	lt_context_fork_child();
 	lt_sleepers_fork_child();
 	lt_epoll_fork_child();
@@ -78,8 +81,12 @@ static pid_t fork_with(pid_t (*real_fork)(void))
 	bool token;
 	pid_t pid;
 
-	if (tas_load(&lt_ntab) == 0)
-		return real_fork();
+	if (tas_load(&lt_ntab) == 0) {
+		pid = real_fork();
+		if (pid == 0)
+			lt_explain_fork_child();
+		return pid;
+	}
 	lt_client_hold(&mask);
 	token = holds_listener() && lt_client_fork_begin(&m) >= 0;
 	pid = real_fork();

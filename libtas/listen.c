@@ -79,6 +79,15 @@ static void take_nonblock(struct lt_desc *d, int fd)
 		lt_sys_fcntl(fd, F_SETFL, fl | O_NONBLOCK);
 }
 
+static enum lt_place named_place(struct lt_ctx *c, const uint8_t addr[16])
+{
+	enum lt_place place = lt_place_local(c, addr);
+
+	if (place == LT_KERNEL)
+		lt_explain(TAS_X_kernel_listen_address);
+	return place;
+}
+
 /* Who serves the address that the handle is bound to? */
 static enum lt_place bound_place(struct lt_ctx *c, int fd, struct tas_msg *m)
 {
@@ -93,10 +102,12 @@ static enum lt_place bound_place(struct lt_ctx *c, int fd, struct tas_msg *m)
 		return LT_KERNEL;
 	if (sa.sin6_family == AF_INET6)
 		lt_sys_getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &vlen);
-	if (v6only)
+	if (v6only) {
+		lt_explain(TAS_X_kernel_listen_ipv6);
 		return LT_KERNEL;
+	}
 	if (!lt_addr_any(m->laddr))
-		return lt_place_local(c, m->laddr);
+		return named_place(c, m->laddr);
 	memset(m->laddr, 0, 16);
 	return LT_BOTH;
 }
@@ -113,16 +124,24 @@ int lt_listen_decide(struct lt_desc *d, int fd, int backlog)
 	enum lt_place place = c != NULL ? bound_place(c, fd, &m) : LT_KERNEL;
 	int r;
 
+	if (c == NULL)
+		lt_explain(TAS_X_kernel_no_region);
 	if (place == LT_KERNEL)
 		return 1;
 	r = ask_listen(d, fd, &m);
 	if (r == -EADDRINUSE || (r < 0 && place == LT_TAS && r != -EADDRNOTAVAIL)) {
+		lt_explain(TAS_X_refuse_listen);
 		lt_real.shutdown(
 			fd, SHUT_RD); /* stop the kernel's half: the call fails as a whole */
 		return r;
 	}
-	if (r < 0)
+	if (r < 0) {
+		lt_explain(TAS_X_kernel_listen_refused);
 		return 1;
+	}
+	if (place == LT_BOTH)
+		lt_explain(TAS_X_dual_listen);
+	lt_explain_decided(d);
 	d->ctx = c;
 	memcpy(d->laddr, m.laddr, 16);
 	d->lport = m.lport;
@@ -314,6 +333,7 @@ bool lt_listen_settle(struct lt_desc *d, int fd)
 	tas_fetch_and(&d->flags, ~LT_D_FORKED);
 	if (inherit(d, fd))
 		return true;
+	lt_explain(TAS_X_kernel_inherit);
 	munmap(d->l, sizeof(*d->l));
 	d->l = NULL;
 	lt_to_kernel(d, fd);

@@ -30,6 +30,7 @@
 #include "sys.h"
 #include "tas/app_sp.h"
 #include "tas/atomic.h"
+#include "tas/explain.h"
 #include "tas/region.h"
 #include "tas/tuple.h"
 
@@ -69,7 +70,8 @@ struct lt_opts {
 	uint64_t rcvtimeo_ns, sndtimeo_ns; /* 0 = for ever */
 	int32_t linger_s;		   /* SO_LINGER, -1 = off */
 	uint32_t rcvlowat;
-	uint8_t nodelay, reuseport, quickack_off, pad[5];
+	uint32_t ignored; /* options without effect that were set before it was decided */
+	uint8_t nodelay, reuseport, quickack_off, pad[1];
 };
 
 struct lt_desc {
@@ -180,8 +182,19 @@ void lt_unhide(int fd);		    /* closes a hidden descriptor */
 bool lt_hidden(int fd);
 uint32_t lt_fd_top(void); /* no descriptor of ours is >= this */
 
+/* explain.c: what does not go through tas, and why */
+void lt_explain(enum tas_explain row);
+uint64_t lt_explained(enum tas_explain row);
+void lt_explain_open(uint64_t *words, uint32_t rows); /* from now on they lie in the segment */
+void lt_explain_close(void);			      /* the service has ended */
+void lt_explain_fork_child(void);
+void lt_explain_option(struct lt_desc *d, int level, int name); /* setsockopt() was called */
+void lt_explain_decided(struct lt_desc *d); /* d is tas's: its options without effect count */
+void lt_explain_report(void);
+
 /* client.c: the registration connection */
 bool lt_client_ready(void);
+bool lt_client_refused(void); /* a service answered and did not take us */
 int lt_command(struct tas_msg *m, int fd, int *fds, uint32_t *nfds);
 bool lt_client_check(struct lt_ctx *c); /* true: the daemon is gone (and its context is dead now) */
 int lt_client_fork_begin(struct tas_msg *m);

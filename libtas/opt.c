@@ -184,7 +184,10 @@ int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *va
 		return 0;
 	r = lt_real.setsockopt(fd, level, name, val, len);
 
-	if (r != 0 || d->kind == LT_EPOLL || val == NULL || (d = lt_fd_check(fd)) == NULL)
+	if (d->kind == LT_EPOLL || (d = lt_fd_check(fd)) == NULL)
+		return r;
+	lt_explain_option(d, level, name);
+	if (r != 0 || val == NULL)
 		return r;
 	if (level == SOL_SOCKET) {
 		news = keep_socket(d, fd, name, val, len);
@@ -317,6 +320,8 @@ int lt_getsockopt(struct lt_desc *d, int fd, int level, int name, void *val, soc
 		v = name == TCP_NODELAY ? d->opts.nodelay : (lt_flags(d) & LT_D_CORK) != 0;
 		return copy_out(val, len, &v, sizeof(v));
 	}
+	if (level == IPPROTO_TCP)
+		lt_explain(TAS_X_option_read);
 	if (tas_fetch_and(&d->flags, ~LT_D_INHERITED) & LT_D_INHERITED)
 		settle_handle(d, fd);
 	return lt_real.getsockopt(fd, level, name, val, len);
@@ -369,6 +374,12 @@ int lt_fcntl(struct lt_desc *d, int fd, int cmd, unsigned long arg)
 	}
 }
 
+static int ioctl_of_handle(int fd, unsigned long request, void *arg)
+{
+	lt_explain(TAS_X_ioctl_kernel);
+	return lt_real.ioctl(fd, request, arg);
+}
+
 int lt_ioctl(struct lt_desc *d, int fd, unsigned long request, void *arg)
 {
 	int r, on;
@@ -394,7 +405,7 @@ int lt_ioctl(struct lt_desc *d, int fd, unsigned long request, void *arg)
 	else if (request == SIOCATMARK)
 		n = 0;
 	else
-		return lt_real.ioctl(fd, request, arg);
+		return ioctl_of_handle(fd, request, arg);
 	*(int *)arg = n > INT32_MAX ? INT32_MAX : (int)n;
 	return 0;
 }

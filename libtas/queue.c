@@ -52,6 +52,7 @@ uint32_t lt_queue_new(struct lt_ctx *c)
 		tas_fetch_and(&c->evq_used, ~(1ull << q));
 		break;
 	}
+	lt_explain(TAS_X_queue_shared);
 	return 0;
 }
 

@@ -131,6 +131,8 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 	ssize_t r;
 	int w;
 
+	if (lt_unlikely(flags & (MSG_OOB | MSG_ERRQUEUE)))
+		lt_explain(flags & MSG_OOB ? TAS_X_refuse_oob : TAS_X_flag_errqueue);
 	if (flags & MSG_OOB)
 		return -EINVAL;
 	if (flags & MSG_ERRQUEUE)

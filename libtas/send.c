@@ -287,6 +287,8 @@ ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 	ssize_t r;
 	int w;
 
+	if (lt_unlikely(flags & (MSG_OOB | MSG_ZEROCOPY)))
+		lt_explain(flags & MSG_OOB ? TAS_X_refuse_oob : TAS_X_flag_zerocopy);
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
 	set_more(d, flags);
@@ -354,6 +356,8 @@ static ssize_t send_msg(struct lt_desc *d, const struct msghdr *m, int flags)
 
 	if (total == -EINVAL && m->msg_iovlen > 1024)
 		total = -EMSGSIZE;
+	if (lt_unlikely(m->msg_control != NULL && m->msg_controllen != 0))
+		lt_explain(TAS_X_flag_control);
 	return total < 0 ? total : lt_send_iov(d, &it, (size_t)total, flags);
 }
 

@@ -79,9 +79,13 @@ ssize_t lt_sendfile_common(struct lt_desc *d, int in, off_t *offset, size_t coun
 	off_t off = offset != NULL ? *offset : (off_t)lt_sys3(SYS_lseek, in, 0, SEEK_CUR);
 	ssize_t r;
 
-	if (off < 0)
+	if (off < 0) {
+		lt_explain(TAS_X_refuse_sendfile);
 		return offset != NULL ? -EINVAL : (off == -ESPIPE ? -EINVAL : off);
+	}
 	r = transfer(d, in, off, count < COUNT_MAX ? count : COUNT_MAX);
+	if (r == -EINVAL)
+		lt_explain(TAS_X_refuse_sendfile);
 	if (r > 0 && offset != NULL)
 		*offset = off + r;
 	else if (r > 0)
@@ -102,7 +106,9 @@ ssize_t lt_sendfile64(struct lt_desc *d, int fd, int in, off_t *offset, size_t n
 
 ssize_t lt_splice(int in, off64_t *in_off, int out, off64_t *out_off, size_t n, unsigned flags)
 {
-	if (lt_conn_get(in) != NULL || lt_conn_get(out) != NULL)
+	if (lt_conn_get(in) != NULL || lt_conn_get(out) != NULL) {
+		lt_explain(TAS_X_refuse_splice);
 		return lt_ret(-EINVAL);
+	}
 	return lt_real.splice(in, in_off, out, out_off, n, flags);
 }

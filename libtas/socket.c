@@ -9,6 +9,20 @@
 #include <netinet/tcp.h>
 #include "lt.h"
 
+static bool may_be_ours(int domain, int type, int protocol)
+{
+	if (domain != AF_INET && domain != AF_INET6)
+		return false;
+	if ((type & 0xf) != SOCK_STREAM || (protocol != 0 && protocol != IPPROTO_TCP)) {
+		lt_explain(TAS_X_kernel_not_tcp);
+		return false;
+	}
+	if (lt_client_ready())
+		return true;
+	lt_explain(lt_client_refused() ? TAS_X_kernel_refused : TAS_X_kernel_no_service);
+	return false;
+}
+
 int lt_socket(int domain, int type, int protocol)
 {
 	int fd = lt_real.socket(domain, type, protocol);
@@ -17,16 +31,16 @@ int lt_socket(int domain, int type, int protocol)
 	if (fd < 0)
 		return fd;
 	lt_fd_new(fd);
-	if ((domain != AF_INET && domain != AF_INET6) || (type & 0xf) != SOCK_STREAM)
+	if (!may_be_ours(domain, type, protocol))
 		return fd;
-	if ((protocol != 0 && protocol != IPPROTO_TCP) || !lt_client_ready())
+	d = (uint32_t)fd >= lt_ntab ? NULL
+				    : lt_desc_new(LT_UNDECIDED,
+					      (type & SOCK_NONBLOCK ? LT_D_NONBLOCK : 0) |
+						      (domain == AF_INET6 ? LT_D_V6 : 0));
+	if (d == NULL) {
+		lt_explain(TAS_X_kernel_no_room);
 		return fd;
-	if ((uint32_t)fd >= lt_ntab)
-		return fd;
-	d = lt_desc_new(LT_UNDECIDED,
-		(type & SOCK_NONBLOCK ? LT_D_NONBLOCK : 0) | (domain == AF_INET6 ? LT_D_V6 : 0));
-	if (d == NULL)
-		return fd;
+	}
 	d->cookie = lt_cookie(fd);
 	lt_fd_put(fd, d);
 	return fd;
@@ -74,8 +88,10 @@ static int ask_connect(
 	uint32_t slot = lt_slot_get(c, lt_desc_index(d));
 	int r;
 
-	if (slot == LT_NONE)
+	if (slot == LT_NONE) {
+		lt_explain(TAS_X_no_slot);
 		return -ENOBUFS;
+	}
 	d->s = &c->socks[slot];
 	lt_slot_reset(d->s);
 	d->s->want = (d->opts.nodelay ? TAS_SOCK_NODELAY : 0) |
@@ -100,6 +116,7 @@ static int ask_connect(
 	d->rport = port;
 	tas_fetch_or(&d->flags, LT_D_CONNECTING);
 	tas_store_rel(&d->kind, (uint32_t)LT_CONN);
+	lt_explain_decided(d);
 	return 0;
 }
 
@@ -163,7 +180,10 @@ static enum lt_place destination(const struct sockaddr *sa, socklen_t len, uint8
 	if (!lt_addr_get(sa, len, addr, port))
 		return LT_KERNEL;
 	*c = lt_context_get();
-	return *c == NULL ? LT_KERNEL : lt_place_remote(*c, addr);
+	if (*c != NULL)
+		return lt_place_remote(*c, addr);
+	lt_explain(TAS_X_kernel_no_region);
+	return LT_KERNEL;
 }
 
 /* 1: the kernel's; else the answer. Under d->lock. */
@@ -186,8 +206,12 @@ static int decide_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, 
 	if (d->kind != LT_UNDECIDED || destination(sa, len, addr, &port, &c) == LT_KERNEL)
 		return 1;
 	r = ask_connect(d, c, fd, addr, port);
-	if (r == -EADDRNOTAVAIL || r == -EPIPE)
+	if (r == -EADDRNOTAVAIL || r == -EPIPE) {
+		lt_explain(r == -EPIPE ? TAS_X_kernel_no_service : TAS_X_kernel_connect_refused);
 		return 1;
+	}
+	if (r < 0)
+		lt_explain(TAS_X_refuse_connect);
 	return r < 0 ? r : -EINPROGRESS;
 }
 

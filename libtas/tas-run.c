@@ -1,6 +1,6 @@
 /*
- * tas-run.c - runs a command with libtas preloaded: `tas-run [-s SOCKET] [--require] [--] COMMAND
- * [ARG]...`
+ * tas-run.c - runs a command with libtas preloaded: `tas-run [-s SOCKET] [--require] [--explain]
+ * [--] COMMAND [ARG]...`
  *
  * Sets LD_PRELOAD (ours first, what was there after it) and TAS_SOCKET, then execs: same process
  * id. When no service answers, says so in one line and runs the command on the kernel's stack, or
@@ -27,23 +27,25 @@
 enum { EXIT_SELF = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
 static const char help[] =
-	"usage: tas-run [-s SOCKET] [--require] [--] COMMAND [ARG]...\n"
+	"usage: tas-run [-s SOCKET] [--require] [--explain] [--] COMMAND [ARG]...\n"
 	"Runs COMMAND with its TCP sockets served by the tas service.\n"
 	"  -s, --socket SOCKET  registration socket (default $TAS_SOCKET, else " TAS_SOCKET_DEFAULT
 	")\n"
 	"      --require        fail when no service answers, instead of using the kernel's TCP\n"
+	"      --explain        each process says at its end what did not go through tas, and why\n"
 	"      --version        print the version\n"
 	"      --help           print this text\n";
 
 struct conf {
 	const char *socket;
-	bool require;
+	bool require, explain;
 };
 
 static int parse(int argc, char **argv, struct conf *c)
 {
 	static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
-		{"require", no_argument, NULL, 'r'}, {"version", no_argument, NULL, 'v'},
+		{"require", no_argument, NULL, 'r'}, {"explain", no_argument, NULL, 'e'},
+		{"version", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int o;
 
@@ -54,6 +56,9 @@ static int parse(int argc, char **argv, struct conf *c)
 			break;
 		case 'r':
 			c->require = true;
+			break;
+		case 'e':
+			c->explain = true;
 			break;
 		case 'v':
 			printf("tas-run %s (ABI %d.%d)\n", TAS_VERSION, TAS_ABI_MAJOR,
@@ -181,6 +186,8 @@ int main(int argc, char **argv)
 			return EXIT_SELF;
 	}
 	if (set_preload() != 0 || setenv(TAS_SOCKET_ENV, path, 1) != 0)
+		return EXIT_SELF;
+	if (c.explain && setenv(TAS_EXPLAIN_ENV, "1", 1) != 0)
 		return EXIT_SELF;
 	execvp(argv[first], argv + first);
 	err = errno;

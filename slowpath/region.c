@@ -16,8 +16,13 @@
 #include <unistd.h>
 #include "app_internal.h"
 #include "net/internal.h"
+#include "tas/explain.h"
 
 #define PAGE 4096u
+
+#define EXPLAIN_BYTES (TAS_EXPLAIN_MAX * sizeof(uint64_t))
+
+_Static_assert(EXPLAIN_BYTES % PAGE == 0, "whole pages");
 
 static uint64_t align(uint64_t v, uint64_t to)
 {
@@ -77,7 +82,8 @@ static uint64_t chunks_of(const struct fp_app *fa)
 	return (uint64_t)fa->nsegs_max * TAS_SEG_CHUNKS;
 }
 
-/* Where everything lies; returns the size of the control segment. */
+/* Where everything lies; returns the size of the control segment. The counters of explain.h are its
+ * last part. */
 static uint64_t lay_out(struct fp_app *fa)
 {
 	uint64_t at = sizeof(struct tas_region);
@@ -95,7 +101,7 @@ static uint64_t lay_out(struct fp_app *fa)
 	at = fa->off_txnext + chunks_of(fa) * sizeof(uint32_t);
 	fa->off_offer = align(at, PAGE);
 	at = fa->off_offer + chunks_of(fa) / 8;
-	return align(at, PAGE);
+	return align(at, PAGE) + EXPLAIN_BYTES;
 }
 
 static void describe(const struct fp_app *fa, uint64_t bytes)
@@ -118,6 +124,8 @@ static void describe(const struct fp_app *fa, uint64_t bytes)
 	r->off_txnext = fa->off_txnext;
 	r->off_offer = fa->off_offer;
 	r->bell_bytes = fa->bell_bytes;
+	r->off_explain = bytes - EXPLAIN_BYTES;
+	r->nexplain = TAS_EXPLAIN_MAX;
 }
 
 static void fill_page(const struct sp *sp, struct tas_info *info)
@@ -191,6 +199,7 @@ int sp_region_create(struct sp *sp, struct sp_app *app, struct sp_region_fds *fd
 	if (fa->slot_flow == NULL || fa->rx_next == NULL || app->slot_conn == NULL)
 		goto fail;
 	describe(fa, app->region_bytes);
+	fa->explain = (uint64_t *)(void *)((char *)fa->region + app->region_bytes - EXPLAIN_BYTES);
 	fill_page(sp, fa->info);
 	return 0;
 fail:

@@ -1,6 +1,6 @@
 /*
  * man_rows.c - writes a manual page from its template: a line that holds a marker (@OPTIONS@,
- * @REASONS@, @STATES@) becomes one list item for each row that the code defines.
+ * @REASONS@, @EXPLAIN@, @STATES@) becomes one list item for each row that the code defines.
  *
  * Build tool: reads standard input, writes standard output. An unknown marker fails the build.
  */
@@ -8,6 +8,7 @@
 #include <string.h>
 #include "tas/counters.h"
 #include "tas/ctl.h"
+#include "tas/explain.h"
 
 /* Text of a row in mdoc: a leading dot or quote would be a request. */
 static void text(const char *s)
@@ -72,6 +73,15 @@ static void reasons(void)
 #undef ROW
 }
 
+static void explain(void)
+{
+#define ROW(name, unit, help)                                                                      \
+	printf(".It %s Pq %s\n", #name, unit);                                                     \
+	text(help);
+	TAS_EXPLAIN_ROWS(ROW)
+#undef ROW
+}
+
 static void states(void)
 {
 	static const char *const names[] = {
@@ -90,7 +100,9 @@ int main(void)
 	static const struct {
 		const char *marker;
 		void (*write)(void);
-	} markers[] = {{"@OPTIONS@", options}, {"@REASONS@", reasons}, {"@STATES@", states}};
+	} markers[] = {{"@OPTIONS@", options}, {"@REASONS@", reasons}, {"@EXPLAIN@", explain},
+		{"@STATES@", states}};
+	const size_t n = sizeof(markers) / sizeof(markers[0]);
 	char line[1024];
 	size_t i;
 
@@ -100,9 +112,9 @@ int main(void)
 			continue;
 		}
 		line[strcspn(line, "\n")] = 0;
-		for (i = 0; i < 3 && strcmp(markers[i].marker, line) != 0; i++)
+		for (i = 0; i < n && strcmp(markers[i].marker, line) != 0; i++)
 			;
-		if (i == 3) {
+		if (i == n) {
 			fprintf(stderr, "man_rows: no such marker: %s\n", line);
 			return 1;
 		}

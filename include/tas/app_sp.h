@@ -23,10 +23,12 @@
 #ifndef TAS_APP_SP_H
 #define TAS_APP_SP_H
 
+#include <assert.h>
 #include <stdint.h>
 
 #define TAS_SOCKET_DEFAULT "/run/tas/tas.sock"
 #define TAS_SOCKET_ENV	   "TAS_SOCKET"
+#define TAS_EXPLAIN_ENV	   "TAS_EXPLAIN" /* set: libtas reports its explain counters at exit */
 #define TAS_CMD_MAGIC	   0x43534154u /* "TASC" */
 
 enum tas_cmd {
@@ -70,7 +72,7 @@ struct tas_sockopts {
 	uint32_t zero[6];
 };
 
-_Static_assert(sizeof(struct tas_sockopts) == 64, "fixed size");
+static_assert(sizeof(struct tas_sockopts) == 64, "fixed size");
 
 struct tas_msg {
 	uint32_t magic;
@@ -89,6 +91,6 @@ struct tas_msg {
 	uint64_t zero[2];
 };
 
-_Static_assert(sizeof(struct tas_msg) == 184, "fixed size");
+static_assert(sizeof(struct tas_msg) == 184, "fixed size");
 
 #endif

@@ -42,6 +42,7 @@ enum tas_ctl_op {
 	TAS_CTL_COUNTERS,  /* tas_ctl_counter: every counter of every core, then the slow path's */
 	TAS_CTL_KILL,	   /* reset flow `id` (and `gen` when not 0); no rows; -ENOENT */
 	TAS_CTL_DRAIN,	   /* no new programs or connections; what exists goes on; no rows */
+	TAS_CTL_EXPLAIN,   /* tas_ctl_explain: what programs counted, if not 0; filtered as APPS */
 	TAS_CTL_OPS
 };
 
@@ -200,6 +201,14 @@ struct tas_ctl_app {
 	uint64_t faults;  /* entries of its region refused by cores */
 	uint32_t slots, evqs;
 	char comm[16], state[16];
+	uint64_t explained; /* sum of its TAS_CTL_EXPLAIN rows */
+};
+
+/* One counter of explain.h of one program, as the program says. */
+struct tas_ctl_explain {
+	uint32_t app, pid;
+	uint64_t value;
+	char comm[16], name[32], unit[16], help[96];
 };
 
 #define TAS_CTL_A_BAD 0x1u /* isolated: broke the ABI */
@@ -228,7 +237,8 @@ static_assert(sizeof(struct tas_ctl_request) == 96, "fixed size");
 static_assert(sizeof(struct tas_ctl_reply) == 64, "fixed size");
 static_assert(sizeof(struct tas_ctl_flow) == 216, "no padding");
 static_assert(sizeof(struct tas_ctl_listener) == 144, "no padding");
-static_assert(sizeof(struct tas_ctl_app) == 136, "no padding");
+static_assert(sizeof(struct tas_ctl_app) == 144, "no padding");
+static_assert(sizeof(struct tas_ctl_explain) == 176, "no padding");
 static_assert(sizeof(struct tas_ctl_core) == 152, "no padding");
 static_assert(sizeof(struct tas_ctl_counter) == 160, "no padding");
 static_assert(sizeof(struct tas_ctl_status) % 8 == 0, "no padding");

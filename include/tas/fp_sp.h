@@ -11,6 +11,7 @@
 #ifndef TAS_FP_SP_H
 #define TAS_FP_SP_H
 
+#include <assert.h>
 #include <stdint.h>
 #include "app_sp.h"
 #include "cc.h"
@@ -78,7 +79,7 @@ struct sp_msg {
 	} u;
 };
 
-_Static_assert(sizeof(struct sp_msg) == 256, "four lines a message");
+static_assert(sizeof(struct sp_msg) == 256, "four lines a message");
 
 enum fp_event_type {
 	FP_EV_CLOSED = 1, /* the flow is gone from the fast path: u.closed */
@@ -118,7 +119,7 @@ struct fp_event {
 	} u;
 };
 
-_Static_assert(sizeof(struct fp_event) == 128, "two lines an event");
+static_assert(sizeof(struct fp_event) == 128, "two lines an event");
 
 /* Exception queues: one of each class per core (design.md section 3 step 4). */
 enum fp_exc_class { FP_EXC_NEIGH, FP_EXC_KNOWN, FP_EXC_UNKNOWN, FP_EXC_CLASSES };

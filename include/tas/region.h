@@ -13,6 +13,7 @@
 #ifndef TAS_REGION_H
 #define TAS_REGION_H
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "atomic.h"
@@ -20,7 +21,7 @@
 
 #define TAS_REGION_MAGIC 0x31534154u /* "TAS1" little endian */
 #define TAS_ABI_MAJOR	 1
-#define TAS_ABI_MINOR	 0
+#define TAS_ABI_MINOR	 1
 
 #define TAS_MAX_CORES 64
 #define TAS_MAX_EVQ   64
@@ -57,14 +58,16 @@ struct tas_region {
 	uint64_t off_txnext;  /* uint32_t[...], A: next send chunk */
 	uint64_t off_offer;   /* uint64_t[nsegs_max * TAS_SEG_CHUNKS / 64], A|F: chunks offered for receiving */
 	uint64_t bell_bytes;
-	uint64_t zero[9];
+	uint64_t off_explain; /* uint64_t[nexplain], A: counters in the order of explain.h; 0 = none */
+	uint32_t nexplain, pad1;
+	uint64_t zero[7];
 	/* Line of its own, changes at run time. */
 	uint32_t rx_wanted __attribute__((aligned(TAS_CACHELINE))) /*F*/; /* receive chunks the daemon would like in all, cumulative; never shrinks */
 	uint32_t rx_offered /*A*/; /* receive chunks offered so far, cumulative */
 };
 
-_Static_assert(sizeof(struct tas_region) == 256, "region header is four lines");
-_Static_assert(offsetof(struct tas_region, rx_wanted) == 192, "run-time line starts at 192");
+static_assert(sizeof(struct tas_region) == 256, "region header is four lines");
+static_assert(offsetof(struct tas_region, rx_wanted) == 192, "run-time line starts at 192");
 
 /*
  * An event queue is what one epoll instance (or, queue 0, everything else in the process) listens on: a
@@ -135,10 +138,10 @@ struct tas_sock {
 	uint32_t retrans;      /*F*/ /* segments retransmitted in all, for TCP_INFO */
 };
 
-_Static_assert(sizeof(struct tas_sock) == 256, "a slot is four lines");
-_Static_assert(offsetof(struct tas_sock, rx_tail) == 64, "A's line");
-_Static_assert(offsetof(struct tas_sock, rx_lock) == 128, "A-only line");
-_Static_assert(offsetof(struct tas_sock, wake) == 192, "wake line");
+static_assert(sizeof(struct tas_sock) == 256, "a slot is four lines");
+static_assert(offsetof(struct tas_sock, rx_tail) == 64, "A's line");
+static_assert(offsetof(struct tas_sock, rx_lock) == 128, "A-only line");
+static_assert(offsetof(struct tas_sock, wake) == 192, "wake line");
 
 static inline struct tas_sock *tas_region_sock(struct tas_region *r, uint64_t off_slots, uint32_t slot)
 {
@@ -188,8 +191,8 @@ struct tas_info {
 	struct tas_info_core core[TAS_MAX_CORES] __attribute__((aligned(TAS_CACHELINE)));
 };
 
-_Static_assert(sizeof(struct tas_prefix) == 20, "prefix packs");
-_Static_assert(sizeof(struct tas_info_core) == 64, "one line a core");
+static_assert(sizeof(struct tas_prefix) == 20, "prefix packs");
+static_assert(sizeof(struct tas_info_core) == 64, "one line a core");
 
 /*
  * A listener: one segment (memfd) mapped by the daemon and by every process that holds the listening
@@ -216,7 +219,7 @@ struct tas_accept {
 	uint64_t pad;
 };
 
-_Static_assert(sizeof(struct tas_accept) == 64, "one line an entry");
+static_assert(sizeof(struct tas_accept) == 64, "one line an entry");
 
 /* tas_listen_holder.armed */
 #define TAS_ARM_NONE	  0u
@@ -245,8 +248,8 @@ struct tas_listen {
 	struct tas_accept queue[TAS_LISTEN_BACKLOG] __attribute__((aligned(TAS_CACHELINE)));
 };
 
-_Static_assert(offsetof(struct tas_listen, tail) == 64, "S's line");
-_Static_assert(offsetof(struct tas_listen, head) == 128, "A's line");
-_Static_assert(offsetof(struct tas_listen, holders) == 192, "holders follow");
+static_assert(offsetof(struct tas_listen, tail) == 64, "S's line");
+static_assert(offsetof(struct tas_listen, head) == 128, "A's line");
+static_assert(offsetof(struct tas_listen, holders) == 192, "holders follow");
 
 #endif

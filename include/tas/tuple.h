@@ -5,6 +5,7 @@
 #ifndef TAS_TUPLE_H
 #define TAS_TUPLE_H
 
+#include <assert.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ struct tas_tuple {
 	uint16_t net, zero;
 };
 
-_Static_assert(sizeof(struct tas_tuple) == 40, "hashed and compared as bytes: no padding");
+static_assert(sizeof(struct tas_tuple) == 40, "hashed and compared as bytes: no padding");
 
 /* Stores IPv4 address `v4` (network order) as ::ffff:a.b.c.d. */
 static inline void tas_addr_from_v4(uint8_t addr[16], uint32_t v4)

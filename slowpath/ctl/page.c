@@ -26,7 +26,7 @@ void ctl_page_keep(struct ctl_page *p)
 	p->head.nrows++;
 }
 
-static void copy_text(char *to, size_t size, const char *from)
+void ctl_copy_text(char *to, size_t size, const char *from)
 {
 	size_t n = strnlen(from, size - 1);
 
@@ -40,7 +40,7 @@ int ctl_page_hello(struct sp *sp, const struct tas_ctl_request *q, struct ctl_pa
 
 	if (s == NULL)
 		return -EMSGSIZE;
-	copy_text(s->version, sizeof(s->version), TAS_VERSION);
+	ctl_copy_text(s->version, sizeof(s->version), TAS_VERSION);
 	s->abi_major = TAS_ABI_MAJOR;
 	s->abi_minor = TAS_ABI_MINOR;
 	s->ctl_version = TAS_CTL_VERSION;
@@ -92,8 +92,8 @@ int ctl_page_status(struct sp *sp, const struct tas_ctl_request *q, struct ctl_p
 	s->uptime_ns = sp->now_ns - sp->started_ns;
 	s->flags = (sp->apps.draining ? TAS_CTL_ST_DRAINING : 0) |
 		   (sp->nic_dead ? TAS_CTL_ST_NIC_DEAD : 0) | (sp->caps.tso ? TAS_CTL_ST_TSO : 0);
-	copy_text(s->device, sizeof(s->device), sp->conf.port);
-	copy_text(s->cc, sizeof(s->cc), sp->conf.cc);
+	ctl_copy_text(s->device, sizeof(s->device), sp->conf.port);
+	ctl_copy_text(s->cc, sizeof(s->cc), sp->conf.cc);
 	memcpy(s->mac, sp->net.mac, sizeof(s->mac));
 	s->mtu = sp->net.mtu;
 	s->ncores = sp->ncores;
@@ -110,7 +110,7 @@ int ctl_page_status(struct sp *sp, const struct tas_ctl_request *q, struct ctl_p
 	return 0;
 }
 
-static int app_matches(const struct tas_ctl_filter *f, const struct sp_app *a)
+int ctl_app_matches(const struct tas_ctl_filter *f, const struct sp_app *a)
 {
 	if (f->mask & TAS_CTL_BY_PID && f->pid != a->pid)
 		return 0;
@@ -147,8 +147,9 @@ static void app_row(struct sp *sp, const struct sp_app *a, struct tas_ctl_app *r
 	row->accepted = a->accepted;
 	row->connected = a->connected;
 	row->refused = a->refused;
-	copy_text(row->comm, sizeof(row->comm), a->comm);
-	copy_text(row->state, sizeof(row->state), sp_app_state_name(a));
+	ctl_copy_text(row->comm, sizeof(row->comm), a->comm);
+	ctl_copy_text(row->state, sizeof(row->state), sp_app_state_name(a));
+	row->explained = ctl_explain_sum(sp, a);
 	app_memory(sp, a, row);
 }
 
@@ -162,7 +163,7 @@ int ctl_page_apps(struct sp *sp, const struct tas_ctl_request *q, struct ctl_pag
 	for (at = cursor; (a = sp_app_next(sp, &cursor)) != NULL; at = cursor) {
 		struct tas_ctl_app *row;
 
-		if (!app_matches(&q->filter, a))
+		if (!ctl_app_matches(&q->filter, a))
 			continue;
 		row = ctl_page_row(p, q);
 		if (row == NULL) {
@@ -191,7 +192,7 @@ static int listener_matches(
 	for (i = 0; i < TAS_LISTEN_HOLDERS; i++) {
 		const struct sp_app *a = l->holder[i] ? sp_app_get(sp, l->holder[i]) : NULL;
 
-		if (a != NULL && app_matches(f, a))
+		if (a != NULL && ctl_app_matches(f, a))
 			return 1;
 	}
 	return 0;
@@ -208,7 +209,7 @@ static void listener_holders(
 		if (a == NULL)
 			continue;
 		if (n == 0)
-			copy_text(row->comm, sizeof(row->comm), a->comm);
+			ctl_copy_text(row->comm, sizeof(row->comm), a->comm);
 		row->app[n] = a->id;
 		row->pid[n++] = a->pid;
 	}

@@ -5,11 +5,13 @@
 #ifndef SP_CTL_PAGE_H
 #define SP_CTL_PAGE_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include "tas/ctl.h"
 
 struct sp;
 struct sp_conn;
+struct sp_app;
 
 #define CTL_LOOK_MAX 1024u /* connection records looked at for one page: about 100 us */
 
@@ -33,8 +35,16 @@ int ctl_page_flows(struct sp *sp, const struct tas_ctl_request *q, struct ctl_pa
 int ctl_page_flow(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
 int ctl_page_listeners(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
 int ctl_page_apps(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
+int ctl_page_explain(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
 int ctl_page_cores(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
 int ctl_page_counters(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
+
+/* Does the filter let this program through? */
+int ctl_app_matches(const struct tas_ctl_filter *f, const struct sp_app *a);
+/* Text of any content, cut to `size`. */
+void ctl_copy_text(char *to, size_t size, const char *from);
+/* Sum of what a program counts in explain.h. */
+uint64_t ctl_explain_sum(struct sp *sp, const struct sp_app *a);
 
 /* Sums of all drop_ and refuse_ counters. */
 void ctl_sum_reasons(struct sp *sp, uint64_t *drops, uint64_t *refused);

@@ -73,6 +73,7 @@ static const struct op ops[TAS_CTL_OPS] = {
 	[TAS_CTL_COUNTERS] = {ctl_page_counters, sizeof(struct tas_ctl_counter), 0},
 	[TAS_CTL_KILL] = {op_kill, 0, 1},
 	[TAS_CTL_DRAIN] = {op_drain, 0, 1},
+	[TAS_CTL_EXPLAIN] = {ctl_page_explain, sizeof(struct tas_ctl_explain), 0},
 };
 
 static int is_zero(const void *p, size_t n)

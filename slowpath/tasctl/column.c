@@ -141,6 +141,7 @@ static const struct column app_columns[] = {
 	A(rx_memory, "rx_memory_bytes", "RX", "held for receiving", BYTES),
 	A(refused, "refused", "REFUSED", "commands refused", COUNT),
 	A(faults, "faults", "FAULTS", "entries of its memory refused", COUNT),
+	A(explained, "explained", "EXPLAIN", "not through tas (tasctl app ID)", COUNT),
 	A(slots, "slots", NULL, "socket slots", NUMBER),
 	A(evqs, "event_queues", NULL, "event queues", NUMBER),
 	A(age_ns, "age_ns", "AGE", "age", AGE),
@@ -179,6 +180,17 @@ static const struct column counter_columns[] = {
 	R(help, "help", "MEANING", TEXT),
 };
 
+#define X(field, json, head, label, k) COL(tas_ctl_explain, field, json, head, label, k)
+static const struct column explain_columns[] = {
+	X(app, "app", "ID", NULL, NUMBER),
+	X(pid, "pid", "PID", NULL, NUMBER),
+	X(comm, "program", "PROGRAM", NULL, TEXT),
+	X(value, "value", "COUNT", NULL, COUNT),
+	X(unit, "unit", "UNIT", NULL, TEXT),
+	X(name, "name", "NAME", NULL, TEXT),
+	X(help, "help", "MEANING", NULL, TEXT),
+};
+
 static uint64_t first_u32(const void *row, size_t offset)
 {
 	uint32_t v;
@@ -209,16 +221,29 @@ static uint64_t core_key(const void *row)
 	return first_u32(row, offsetof(struct tas_ctl_core, core));
 }
 
-/* Counters are told apart by name (FNV-1a). */
+/* FNV-1a, from `h`. */
+static uint64_t hash_name(uint64_t h, const char *name, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < size && name[i] != 0; i++)
+		h = (h ^ (uint8_t)name[i]) * 0x100000001b3ull;
+	return h;
+}
+
+/* Counters are told apart by name. */
 static uint64_t counter_key(const void *row)
 {
 	const struct tas_ctl_counter *c = row;
-	uint64_t h = 0xcbf29ce484222325ull;
-	size_t i;
 
-	for (i = 0; i < sizeof(c->name) && c->name[i] != 0; i++)
-		h = (h ^ (uint8_t)c->name[i]) * 0x100000001b3ull;
-	return h;
+	return hash_name(0xcbf29ce484222325ull, c->name, sizeof(c->name));
+}
+
+static uint64_t explain_key(const void *row)
+{
+	const struct tas_ctl_explain *x = row;
+
+	return hash_name(0xcbf29ce484222325ull ^ (uint64_t)x->app << 32, x->name, sizeof(x->name));
 }
 
 #define TABLE(name, op, type, columns, key)                                                        \
@@ -230,6 +255,8 @@ const struct table table_flows =
 const struct table table_listeners =
 	TABLE("listeners", TAS_CTL_LISTENERS, tas_ctl_listener, listener_columns, listener_key);
 const struct table table_apps = TABLE("apps", TAS_CTL_APPS, tas_ctl_app, app_columns, app_key);
+const struct table table_explain =
+	TABLE("explain", TAS_CTL_EXPLAIN, tas_ctl_explain, explain_columns, explain_key);
 const struct table table_cores =
 	TABLE("cores", TAS_CTL_CORES, tas_ctl_core, core_columns, core_key);
 const struct table table_reasons =

@@ -54,7 +54,7 @@ struct table {
 };
 
 extern const struct table table_flows, table_listeners, table_apps, table_cores, table_reasons,
-	table_counters;
+	table_counters, table_explain;
 
 /* Number in the row, 0 for kinds that hold none. */
 uint64_t column_number(const struct column *c, const void *row);

@@ -28,6 +28,8 @@ static int run(struct client *c, const struct options *o)
 		return show_status(c, o);
 	case CMD_FLOW:
 		return show_flow(c, o);
+	case CMD_APP:
+		return show_app(c, o);
 	case CMD_KILL:
 	case CMD_DRAIN:
 		return steer(c, o);
@@ -40,6 +42,10 @@ static int finish(const struct client *c, const struct options *o, int err)
 {
 	if (err == -ENOENT && (o->command == CMD_FLOW || o->command == CMD_KILL)) {
 		fprintf(stderr, "tasctl: there is no flow %u\n", o->id);
+		return 1;
+	}
+	if (err == -ENOENT && o->command == CMD_APP) {
+		fprintf(stderr, "tasctl: there is no program %u\n", o->id);
 		return 1;
 	}
 	if (err != 0)

@@ -14,7 +14,8 @@
 
 #define EXIT_USAGE 2
 
-enum { OPT_PID = 256, OPT_APP, OPT_PORT, OPT_ADDR, OPT_STATE, OPT_NET, OPT_JSON, OPT_VERSION };
+enum { OPT_PID = 256, OPT_APP, OPT_PORT, OPT_ADDR, OPT_STATE, OPT_NET, OPT_JSON, OPT_EXPLAIN,
+	OPT_VERSION };
 
 static const struct option long_options[] = {
 	{"socket", required_argument, NULL, 's'},
@@ -27,6 +28,7 @@ static const struct option long_options[] = {
 	{"state", required_argument, NULL, OPT_STATE},
 	{"net", required_argument, NULL, OPT_NET},
 	{"json", no_argument, NULL, OPT_JSON},
+	{"explain", no_argument, NULL, OPT_EXPLAIN},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -47,6 +49,7 @@ static const struct {
 	{"flow", CMD_FLOW, TAKES_ID | TAKES_WATCH, "one connection in detail"},
 	{"listeners", CMD_LISTENERS, TAKES_WATCH | TAKES_FILTER, "listening sockets"},
 	{"apps", CMD_APPS, TAKES_WATCH | TAKES_FILTER, "programs"},
+	{"app", CMD_APP, TAKES_ID, "one program, and why its sockets are the kernel's"},
 	{"cores", CMD_CORES, TAKES_WATCH, "fast-path cores"},
 	{"drops", CMD_DROPS, TAKES_WATCH, "every reason to drop or refuse, with its count"},
 	{"counters", CMD_COUNTERS, TAKES_WATCH, "every counter, summed over the cores"},
@@ -69,6 +72,7 @@ void options_help(void)
 	       "  -w, --watch SECONDS  repeat, with rates for what grows\n"
 	       "  -c, --count N        with -w: N times\n"
 	       "      --json           for programs\n"
+	       "      --explain        with apps: what of them does not go through tas, and why\n"
 	       "      --pid PID, --app ID, --port PORT, --addr ADDRESS, --net N, --state "
 	       "STATE[,...]\n"
 	       "                       only what matches all of these\n"
@@ -189,6 +193,9 @@ static int option(struct options *o, int opt, const char *arg)
 	case OPT_JSON:
 		o->json = 1;
 		return 0;
+	case OPT_EXPLAIN:
+		o->explain = 1;
+		return 0;
 	case 'h':
 		o->command = CMD_HELP;
 		return 0;
@@ -208,6 +215,8 @@ static int check_fits(const struct options *o, uint32_t takes, const char *id)
 		return refuse("one argument too many", id);
 	if (o->filter.mask != 0 && !(takes & TAKES_FILTER))
 		return refuse("filters do not go with", o->name);
+	if (o->explain && o->command != CMD_APPS)
+		return refuse("--explain goes with apps, not with", o->name);
 	if (o->watch_ms != 0 && !(takes & TAKES_WATCH))
 		return refuse("-w does not go with", o->name);
 	return 0;
@@ -227,11 +236,13 @@ static int take_command(struct options *o, char **words)
 	if (!(commands[i].takes & TAKES_ID))
 		return check_fits(o, commands[i].takes, words[1]);
 	if (words[1] == NULL)
-		return refuse("which flow? (ID as in tasctl flows)", words[0]);
+		return refuse(o->command == CMD_APP ? "which program? (ID as in tasctl apps)"
+						    : "which flow? (ID as in tasctl flows)",
+			words[0]);
 	if (words[2] != NULL)
 		return refuse("one argument too many", words[2]);
 	if (!number(words[1], UINT32_MAX, &id) || id == 0)
-		return refuse("not a flow id", words[1]);
+		return refuse(o->command == CMD_APP ? "not a program id" : "not a flow id", words[1]);
 	o->id = (uint32_t)id;
 	return check_fits(o, commands[i].takes, NULL);
 }

@@ -13,6 +13,7 @@ enum command {
 	CMD_FLOW,
 	CMD_LISTENERS,
 	CMD_APPS,
+	CMD_APP,
 	CMD_CORES,
 	CMD_DROPS,
 	CMD_COUNTERS,
@@ -29,8 +30,9 @@ struct options {
 	struct tas_ctl_filter filter;
 	uint64_t watch_ms; /* 0 = once */
 	uint32_t count;	   /* with watch: samples shown, 0 = for ever */
-	uint32_t id;	   /* flow, kill */
+	uint32_t id;	   /* flow, app, kill */
 	uint8_t json;
+	uint8_t explain; /* apps: what they counted instead */
 };
 
 /* 0, or the exit status after one sentence on standard error. */

@@ -9,6 +9,8 @@
 #include "options.h"
 
 int show_rows(struct client *c, const struct options *o);
+/* One program in detail, and its rows of explain.h. -ENOENT. */
+int show_app(struct client *c, const struct options *o);
 int show_flow(struct client *c, const struct options *o);
 int show_status(struct client *c, const struct options *o);
 

@@ -58,7 +58,7 @@ static const struct table *table_of(const struct options *o)
 	case CMD_LISTENERS:
 		return &table_listeners;
 	case CMD_APPS:
-		return &table_apps;
+		return o->explain ? &table_explain : &table_apps;
 	case CMD_CORES:
 		return &table_cores;
 	case CMD_DROPS:
@@ -86,6 +86,7 @@ static int take_page(struct run *r)
 		struct tas_ctl_listener listener;
 		struct tas_ctl_app app;
 		struct tas_ctl_core core;
+		struct tas_ctl_explain explain;
 	} row;
 	uint32_t i;
 	int err = 0;

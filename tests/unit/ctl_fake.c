@@ -12,6 +12,7 @@
 #include "ctl/ctl_server.h"
 #include "passed.h"
 #include "sp.h"
+#include "tas/explain.h"
 
 #define MAX_SOURCES 64
 #define NAPPS	    4
@@ -22,6 +23,7 @@ static struct sp_timewait *tws;
 static struct sp_listener *listeners;
 static struct sp_app apps[NAPPS + 1];
 static struct fp_app fp_apps[NAPPS + 1];
+static uint64_t explained[NAPPS + 1][TAS_EXPLAIN_MAX];
 static struct tas_fp_counters counters[TAS_MAX_CORES];
 static struct sp_arena_head tw_head;
 static struct sp_source *sources[MAX_SOURCES];
@@ -274,6 +276,7 @@ static void invent_apps(void)
 		strcpy(apps[i].comm, "nginx");
 		fp_apps[i].nsegs_max = 4;
 		fp_apps[i].rx_chunks = 2;
+		fp_apps[i].explain = explained[i];
 	}
 	sp.apps.count = NAPPS;
 	sp.apps.max = 64;
@@ -302,6 +305,7 @@ int fake_start(
 
 	memset(&sp, 0, sizeof(sp));
 	memset(counters, 0, sizeof(counters));
+	memset(explained, 0, sizeof(explained));
 	memset(sources, 0, sizeof(sources));
 	killed = looked_max = 0;
 	grown = 0;
@@ -434,6 +438,13 @@ void fake_free_flow(uint32_t id)
 {
 	pthread_mutex_lock(&lock);
 	conns[id].state = SP_CONN_FREE;
+	pthread_mutex_unlock(&lock);
+}
+
+void fake_explain(uint32_t app, uint32_t row, uint64_t value)
+{
+	pthread_mutex_lock(&lock);
+	explained[app][row] = value;
 	pthread_mutex_unlock(&lock);
 }
 

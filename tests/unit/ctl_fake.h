@@ -25,6 +25,8 @@ uint32_t fake_looked_max(void); /* most connection records looked at by one requ
 void fake_advance(uint64_t ns); /* time passes and every growing figure grows */
 void fake_set_state(uint32_t id, uint32_t fp_flags);
 void fake_set_comm(const char *comm); /* name of all programs */
+/* What program `app` (1 to 4; 4 has no memory yet) says it counted. */
+void fake_explain(uint32_t app, uint32_t row, uint64_t value);
 void fake_free_flow(uint32_t id);
 uint32_t fake_flow_gen(uint32_t id);
 /* fp_flow.flags for fake_set_state */

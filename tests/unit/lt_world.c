@@ -123,7 +123,9 @@ static void make_region(void)
 	h.off_rxnext = h.off_evqs + EVQS * bell;
 	h.off_txnext = h.off_rxnext + 4 * CHUNKS;
 	h.off_offer = h.off_txnext + 4 * CHUNKS;
-	h.bytes = w.bytes = h.off_offer + CHUNKS / 8;
+	h.off_explain = h.off_offer + CHUNKS / 8;
+	h.nexplain = TAS_EXPLAIN_MAX;
+	h.bytes = w.bytes = h.off_explain + 8ull * TAS_EXPLAIN_MAX;
 	w.region_fd = make_memfd(h.bytes, &w.region);
 	*w.region = h;
 }
@@ -806,6 +808,21 @@ int lw_place(const char *addr, bool remote)
 	tas_addr_from_v4(a, inet_addr(addr));
 	lt_close(fd);
 	return (int)(remote ? lt_place_remote(c, a) : lt_place_local(c, a));
+}
+
+int lw_socket(int family, int type)
+{
+	return lt_socket(family, type, 0);
+}
+
+uint64_t lw_explained(int row)
+{
+	return lt_explained((enum tas_explain)row);
+}
+
+uint64_t lw_explained_shared(int row)
+{
+	return tas_load((uint64_t *)(void *)((char *)w.region + w.region->off_explain) + row);
 }
 
 struct lt_pool *lw_pool_new(uint32_t max)

@@ -77,6 +77,11 @@ int lw_poll(struct pollfd *p, unsigned long n, int timeout);
  * tas, 2 both. */
 int lw_place(const char *addr, bool remote);
 
+int lw_socket(int family, int type);
+/* Counters of explain.h: as libtas has them, and as the service sees them. */
+uint64_t lw_explained(int row);
+uint64_t lw_explained_shared(int row);
+
 /* pool.c */
 struct lt_pool;
 struct lt_pool *lw_pool_new(uint32_t max);

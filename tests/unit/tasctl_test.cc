@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "tas/ctl.h"
+#include "tas/explain.h"
 extern "C" {
 #include "ctl_fake.h"
 #include "tasctl/units.h"
@@ -204,7 +205,8 @@ TEST_F(Tasctl, A_socket_without_a_listener_is_the_same)
 
 TEST_F(Tasctl, Usage_errors_exit_with_2_and_one_sentence)
 {
-	for (const char *args : {"nonsense", "flow", "flow 0", "flow x", "flow 1 2", "kill",
+	for (const char *args : {"nonsense", "app", "app x", "app 0", "--explain flows",
+		     "flow", "flow 0", "flow x", "flow 1 2", "kill",
 		     "flows --pid x", "flows --pid -1", "flows --port 65536", "flows --addr 1.2.3",
 		     "flows --state open", "-w 0 flows", "-w x flows", "-w 1 drain", "-c 0 flows",
 		     "cores --pid 3", "drain now"}) {
@@ -387,6 +389,47 @@ TEST_F(Tasctl, Status_tells_what_other_tools_do_not_see)
 	EXPECT_EQ(run("drain").status, 0);
 	EXPECT_TRUE(run("status").has("DRAINING"));
 	EXPECT_EQ(run("").out, run("status").out); /* the default command */
+}
+
+/* What programs count is shown, whatever numbers they write there. */
+TEST_F(Tasctl, Explain_shows_what_a_program_counts)
+{
+	serve(1, 0, 0, 0);
+	fake_explain(2, TAS_X_kernel_loopback, 7);
+	fake_explain(2, TAS_X_ioctl_kernel, 5);
+	fake_explain(3, TAS_X_kernel_loopback, UINT64_MAX);
+	fake_explain(3, TAS_X_kernel_ipv6, 3);
+	fake_explain(1, TAS_X_COUNT, 99); /* of a row that this service does not know */
+	Output o = run("app 2");
+	EXPECT_EQ(o.status, 0);
+	EXPECT_TRUE(o.has("kernel_loopback")) << o.out;
+	EXPECT_TRUE(o.has("connections to a loopback address")) << o.out;
+	EXPECT_TRUE(o.has("ioctl_kernel")) << o.out;
+	EXPECT_FALSE(o.has("kernel_ipv6")) << o.out;
+	EXPECT_FALSE(run("app 1").has("does not go through")) << run("app 1").out;
+	EXPECT_EQ(run("app 4").status, 0);
+	Output j = run("app 2 --json");
+	ASSERT_EQ(j.lines().size(), 1u);
+	EXPECT_TRUE(JsonReader::valid(j.lines()[0])) << j.out;
+	EXPECT_EQ(json_number(j.out, "explained"), 12);
+	EXPECT_EQ(json_number(j.out, "value", j.out.find("\"explain\"")), 7);
+	EXPECT_EQ(run("apps --explain").lines().size(), 5u); /* headings and 4 rows */
+	EXPECT_EQ(run("apps --explain --app 3").lines().size(), 3u);
+	EXPECT_TRUE(JsonReader::valid(run("apps --explain --json").lines()[0]));
+	EXPECT_TRUE(run("apps").has("EXPLAIN"));
+	o = run("app 5");
+	EXPECT_EQ(o.status, 1);
+	EXPECT_EQ(o.out, "tasctl: there is no program 5\n");
+}
+
+TEST_F(Tasctl, Every_row_of_explain_comes_once)
+{
+	serve(1, 0, 0, 0);
+	for (uint32_t app = 1; app <= 3; app++)
+		for (uint32_t i = 0; i < TAS_X_COUNT; i++)
+			fake_explain(app, i, 1);
+	EXPECT_EQ(run("apps --explain").lines().size(), 1u + 3 * TAS_X_COUNT);
+	EXPECT_EQ(run("-w 0.1 -c 1 apps --explain").status, 0);
 }
 
 TEST_F(Tasctl, Kill_says_nothing_or_what_is_wrong)

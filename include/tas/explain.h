@@ -1,0 +1,74 @@
+/*
+ * explain.h - why a program's sockets are not, or not wholly, served by tas: one counter per fallback to the
+ * kernel and per option or flag without effect, X(name, unit, help).
+ *
+ * libtas counts where it happens, in an array at off_explain of its control segment (region.h); a process that
+ * has no region keeps them to itself. The place of a row is part of the ABI: new rows go to the end. The
+ * daemon reads the array as numbers to show, nothing else: the program may write there what it likes.
+ * The same rows make `tasctl app`, `tas-run --explain`, JSON and the manual page. Owner: none (values).
+ */
+#ifndef TAS_EXPLAIN_H
+#define TAS_EXPLAIN_H
+
+#include <assert.h>
+#include <stdint.h>
+
+/* Words that a daemon makes room for: a page. */
+#define TAS_EXPLAIN_MAX 512u
+
+#define TAS_EXPLAIN_ROWS(X)                                                                                            \
+	X(kernel_no_service, "sockets", "TCP sockets made, or connected, while no service answered")                   \
+	X(kernel_refused, "sockets", "TCP sockets made by a program that the service does not take")                   \
+	X(kernel_not_tcp, "sockets", "internet sockets of another kind than TCP")                                      \
+	X(kernel_no_room, "sockets", "TCP sockets beyond what libtas can keep track of")                               \
+	X(kernel_no_region, "calls", "bind, connect or listen without shared memory from the service")                 \
+	X(kernel_loopback, "connects", "connections to a loopback address")                                            \
+	X(kernel_ipv6, "connects", "connections to an IPv6 address: not served yet")                                   \
+	X(kernel_served, "connects", "connections to an address of tas itself")                                        \
+	X(kernel_no_route, "connects", "connections to an address that no route of tas leads to")                      \
+	X(kernel_own_address, "connects", "connections to an address of this host's kernel")                           \
+	X(kernel_connect_refused, "connects", "connections that the service left to the kernel (see its log)")         \
+	X(kernel_listen_address, "listeners", "listeners on an address that tas does not serve")                       \
+	X(kernel_listen_ipv6, "listeners", "listeners for IPv6 only: not served yet")                                  \
+	X(kernel_listen_refused, "listeners", "wildcard listeners that the service did not take: a limit, or a drain") \
+	X(kernel_inherit, "listeners", "inherited listeners that the service did not give to this process")            \
+	X(dual_listen, "listeners", "wildcard listeners that serve in both stacks")                                    \
+	X(dual_accept, "connections", "connections accepted from the kernel's half of a listener")                     \
+	X(refuse_connect, "connects", "connect() that failed because the service refused it")                          \
+	X(refuse_listen, "listeners", "listen() that failed because the service refused it")                           \
+	X(no_slot, "times", "all socket slots in use (program_slots)")                                                 \
+	X(no_memory, "times", "all payload memory in use (program_memory_max)")                                        \
+	X(queue_shared, "instances", "epoll instances that share an event queue (event_queues)")                       \
+	X(fork_dropped, "connections", "connections open at fork(): the parent's alone")                               \
+	X(service_lost, "connections", "connections that failed because the service ended")                            \
+	X(refuse_sendfile, "calls", "sendfile() refused: the source is no file that can be read at an offset")         \
+	X(refuse_splice, "calls", "splice() refused")                                                                  \
+	X(refuse_oob, "calls", "send or recv with MSG_OOB refused: no urgent data")                                    \
+	X(flag_zerocopy, "calls", "MSG_ZEROCOPY without effect: the data was copied")                                  \
+	X(flag_errqueue, "calls", "MSG_ERRQUEUE: there is never anything in it")                                       \
+	X(flag_control, "calls", "control data of sendmsg() without effect")                                           \
+	X(option_ulp, "options", "TCP_ULP or SOL_TLS: TLS stays in the program")                                       \
+	X(option_cc, "options", "TCP_CONGESTION without effect: cc of tas.conf applies")                               \
+	X(option_fastopen, "options", "TCP Fast Open without effect")                                                  \
+	X(option_defer, "options", "TCP_DEFER_ACCEPT without effect: accepted at once")                                \
+	X(option_quickack, "options", "TCP_QUICKACK without effect")                                                   \
+	X(option_tcp, "options", "other TCP options without effect")                                                   \
+	X(option_ip, "options", "IP and IPv6 options without effect")                                                  \
+	X(option_device, "options", "SO_BINDTODEVICE, SO_MARK, SO_PRIORITY without effect")                            \
+	X(option_filter, "options", "socket filters without effect")                                                   \
+	X(option_timestamp, "options", "SO_TIMESTAMP and SO_TIMESTAMPING without effect")                              \
+	X(option_zerocopy, "options", "SO_ZEROCOPY without effect")                                                    \
+	X(option_socket, "options", "other socket options without effect")                                             \
+	X(option_read, "options", "TCP options read that describe the kernel's socket, not the connection")            \
+	X(ioctl_kernel, "calls", "ioctl() that only the kernel's socket answered")
+
+enum tas_explain {
+#define TAS_EXPLAIN_ENUM(name, unit, help) TAS_X_##name,
+	TAS_EXPLAIN_ROWS(TAS_EXPLAIN_ENUM)
+#undef TAS_EXPLAIN_ENUM
+		TAS_X_COUNT
+};
+
+static_assert((unsigned)TAS_X_COUNT <= TAS_EXPLAIN_MAX, "fits what the daemon makes room for");
+
+#endif

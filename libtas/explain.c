@@ -1,0 +1,223 @@
+/*
+ * explain.c - counters of what does not go through tas, and why (include/tas/explain.h).
+ *
+ * A count lies in exactly one place: in the control segment once there is one, before that, and
+ * after the service has ended, in private memory, from where it moves into the next segment. A fork
+ * child starts at zero. Nothing here is on the path of data. Owner: any thread (relaxed adds).
+ */
+#include <linux/tls.h>
+#include <linux/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include "lt.h"
+
+#define OPTION_FIRST TAS_X_option_ulp
+
+_Static_assert(TAS_X_option_socket - OPTION_FIRST < 32, "rows of options fit lt_opts.ignored");
+
+static uint64_t own[TAS_X_COUNT]; /* while there is no segment */
+static uint64_t *shared;	  /* in the segment in use, or NULL */
+static uint32_t shared_rows;
+
+static struct stat errors; /* what descriptor 2 was at the start, st_ino 0 = do not report */
+
+static const char *const help[] = {
+#define ROW_HELP(name, unit, text) unit ": " #name ": " text "\n",
+	TAS_EXPLAIN_ROWS(ROW_HELP)
+#undef ROW_HELP
+};
+
+/* A child made behind libc's back has no segment mapped, and may not have noticed yet. */
+static bool noticed(void)
+{
+	const uint32_t *alive = tas_load(&lt_alive);
+
+	return alive == NULL || tas_load(alive) != 0;
+}
+
+static uint64_t *place(uint32_t row)
+{
+	uint64_t *s = tas_load_acq(&shared);
+
+	return s != NULL && row < tas_load(&shared_rows) && noticed() ? &s[row] : &own[row];
+}
+
+void lt_explain(enum tas_explain row)
+{
+	__atomic_fetch_add(place(row), 1, __ATOMIC_RELAXED);
+}
+
+uint64_t lt_explained(enum tas_explain row)
+{
+	uint64_t *p = place(row);
+
+	return tas_load(p) + (p != &own[row] ? tas_load(&own[row]) : 0);
+}
+
+void lt_explain_open(uint64_t *words, uint32_t rows)
+{
+	uint32_t i;
+
+	if (words == NULL)
+		return;
+	tas_store(&shared_rows, rows);
+	tas_store_rel(&shared, words);
+	for (i = 0; i < TAS_X_COUNT && i < rows; i++)
+		__atomic_fetch_add(&words[i], tas_xchg(&own[i], 0), __ATOMIC_RELAXED);
+}
+
+void lt_explain_close(void)
+{
+	uint64_t *words = tas_xchg(&shared, NULL);
+	uint32_t i;
+
+	for (i = 0; words != NULL && i < TAS_X_COUNT && i < shared_rows; i++)
+		__atomic_fetch_add(&own[i], tas_xchg(&words[i], 0), __ATOMIC_RELAXED);
+}
+
+void lt_explain_fork_child(void)
+{
+	shared = NULL;
+	memset(own, 0, sizeof(own));
+}
+
+/* ---- options ---- */
+
+static int socket_option(int name)
+{
+	switch (name) {
+	case SO_REUSEADDR:
+	case SO_REUSEPORT:
+	case SO_KEEPALIVE:
+	case SO_RCVBUF:
+	case SO_RCVBUFFORCE:
+	case SO_SNDBUF:
+	case SO_SNDBUFFORCE:
+	case SO_LINGER:
+	case SO_RCVTIMEO:
+	case SO_SNDTIMEO:
+	case SO_RCVLOWAT:
+		return -1;
+	case SO_BINDTODEVICE:
+	case SO_MARK:
+	case SO_PRIORITY:
+		return TAS_X_option_device;
+	case SO_ATTACH_FILTER:
+	case SO_ATTACH_BPF:
+	case SO_ATTACH_REUSEPORT_CBPF:
+	case SO_ATTACH_REUSEPORT_EBPF:
+		return TAS_X_option_filter;
+	case SO_TIMESTAMP:
+	case SO_TIMESTAMPNS:
+	case SO_TIMESTAMPING:
+		return TAS_X_option_timestamp;
+	case SO_ZEROCOPY:
+		return TAS_X_option_zerocopy;
+	default:
+		return TAS_X_option_socket;
+	}
+}
+
+static int tcp_option(int name)
+{
+	switch (name) {
+	case TCP_NODELAY:
+	case TCP_CORK:
+	case TCP_KEEPIDLE:
+	case TCP_KEEPINTVL:
+	case TCP_KEEPCNT:
+	case TCP_USER_TIMEOUT:
+	case TCP_MAXSEG:
+		return -1;
+	case TCP_ULP:
+		return TAS_X_option_ulp;
+	case TCP_CONGESTION:
+		return TAS_X_option_cc;
+	case TCP_FASTOPEN:
+	case TCP_FASTOPEN_CONNECT:
+	case TCP_FASTOPEN_KEY:
+	case TCP_FASTOPEN_NO_COOKIE:
+		return TAS_X_option_fastopen;
+	case TCP_DEFER_ACCEPT:
+		return TAS_X_option_defer;
+	case TCP_QUICKACK:
+		return TAS_X_option_quickack;
+	default:
+		return TAS_X_option_tcp;
+	}
+}
+
+/* The row of an option that a tas connection does not honour; -1: it does, or it concerns the bind
+ * alone, which is the kernel's. */
+static int option_row(int level, int name)
+{
+	switch (level) {
+	case SOL_SOCKET:
+		return socket_option(name);
+	case IPPROTO_TCP:
+		return tcp_option(name);
+	case SOL_TLS:
+		return TAS_X_option_ulp;
+	case IPPROTO_IP:
+		return name == IP_TOS || name == IP_FREEBIND || name == IP_BIND_ADDRESS_NO_PORT
+			       ? -1
+			       : TAS_X_option_ip;
+	case IPPROTO_IPV6:
+		return name == IPV6_V6ONLY ? -1 : TAS_X_option_ip;
+	default:
+		return TAS_X_option_socket;
+	}
+}
+
+void lt_explain_option(struct lt_desc *d, int level, int name)
+{
+	int row = option_row(level, name);
+
+	if (row < 0)
+		return;
+	if (d->kind == LT_UNDECIDED)
+		tas_fetch_or(&d->opts.ignored, 1u << (row - OPTION_FIRST));
+	else if (d->kind == LT_CONN || d->kind == LT_LISTEN)
+		lt_explain((enum tas_explain)row);
+}
+
+void lt_explain_decided(struct lt_desc *d)
+{
+	uint32_t bits = tas_xchg(&d->opts.ignored, 0u);
+
+	for (; bits != 0; bits &= bits - 1)
+		lt_explain((enum tas_explain)(OPTION_FIRST + __builtin_ctz(bits)));
+}
+
+/* ---- the report of tas-run --explain ---- */
+
+/* Descriptor 2 may have become something else by the time the process ends: then nothing is
+ * written. */
+__attribute__((constructor)) static void look_at_errors(void)
+{
+	if (secure_getenv(TAS_EXPLAIN_ENV) == NULL || fstat(2, &errors) != 0)
+		errors.st_ino = 0;
+}
+
+void lt_explain_report(void)
+{
+	uint32_t pid = (uint32_t)lt_sys1(SYS_getpid, 0), i;
+	struct stat now;
+	char line[256];
+	uint64_t v;
+	int n;
+
+	if (errors.st_ino == 0 || fstat(2, &now) != 0 || now.st_ino != errors.st_ino ||
+		now.st_dev != errors.st_dev || !noticed())
+		return;
+	for (i = 0; i < TAS_X_COUNT; i++) {
+		v = lt_explained((enum tas_explain)i);
+		n = v == 0 ? 0
+			   : snprintf(line, sizeof(line), "tas-run: %u: %llu %s", pid,
+				     (unsigned long long)v, help[i]);
+		if (n > 0)
+			lt_sys3(SYS_write, 2, line, (size_t)n < sizeof(line) ? n : (int)sizeof(line) - 1);
+	}
+	errors.st_ino = 0; /* once */
+}
