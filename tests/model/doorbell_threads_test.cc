@@ -1,7 +1,7 @@
 /*
  * The doorbell with real threads: what the interleaving model cannot show (memory ordering,
  * signals, the kernel's sleeping). Every wait is bounded by a generous hang detector; nothing else
- * depends on time. TAS_TEST_SEED repeats a run's random yields.
+ * depends on time. TAS_SEED chooses the random yields.
  */
 #include <algorithm>
 #include <atomic>
@@ -18,19 +18,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "tas/doorbell.h"
+#include "seed.h"
 
 namespace
 {
 
 constexpr int kHangS = 60;
 constexpr uint32_t kSlots = 64 * 64 + 64;
-
-uint64_t seed()
-{
-	const char *env = getenv("TAS_TEST_SEED");
-
-	return env ? strtoull(env, nullptr, 0) : std::random_device{}();
-}
 
 struct Bell {
 	tas_bell *bell;
@@ -131,8 +125,8 @@ TEST_P(Threads, Every_last_value_arrives)
 {
 	constexpr uint64_t kRounds = 20000;
 	constexpr uint32_t kEach = 16;
-	uint64_t s = seed();
-	SCOPED_TRACE("TAS_TEST_SEED=" + std::to_string(s));
+	uint64_t s = test_seed();
+	SCOPED_TRACE(test_seed_text());
 	Bell b;
 	uint32_t starts[] = {0, 1, 2};
 	std::vector<std::thread> ringers;
@@ -191,8 +185,8 @@ TEST(Doorbell, A_ring_beside_a_half_made_one_is_found)
  * cursor. */
 TEST(Doorbell, Takes_exactly_what_was_rung)
 {
-	uint64_t s = seed();
-	SCOPED_TRACE("TAS_TEST_SEED=" + std::to_string(s));
+	uint64_t s = test_seed();
+	SCOPED_TRACE(test_seed_text());
 	std::mt19937_64 rnd(s);
 
 	for (int round = 0; round < 300; round++) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <random>
 #include "cc_check.h"
+#include "seed.h"
 
 namespace
 {
@@ -123,14 +124,11 @@ TEST_P(Hostile, Mss_out_of_range_is_bounded)
 
 TEST_P(Hostile, Random_extremes_keep_answers_in_bounds)
 {
-	const char *env = getenv("TAS_TEST_SEED");
-	uint64_t seed = env ? strtoull(env, nullptr, 0) : std::random_device{}();
-	std::mt19937_64 rnd(seed);
+	std::mt19937_64 rnd(test_seed());
 	cc_state st;
 	cc_params p;
 
-	RecordProperty("seed", std::to_string(seed));
-	SCOPED_TRACE("TAS_TEST_SEED=" + std::to_string(seed));
+	SCOPED_TRACE(test_seed_text());
 	auto value = [&] { return rnd() >> (rnd() % 64); };
 	GetParam()->init(&st, kMss, 1, &p);
 	for (int i = 0; i < 200000 && !testing::Test::HasFailure(); i++) {

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <random>
 #include "engine.h"
+#include "seed.h"
 
 namespace
 {
@@ -105,10 +106,9 @@ TEST(HostileProgram, OffersAChunkTwice)
 
 TEST(HostileProgram, ScribblesOverEverythingItCanWrite)
 {
-	uint64_t seed = std::random_device{}();
-	std::mt19937_64 rng(seed);
+	std::mt19937_64 rng(test_seed());
 
-	SCOPED_TRACE("seed " + std::to_string(seed));
+	SCOPED_TRACE(test_seed_text());
 	for (int round = 0; round < 60; round++) {
 		Connected t;
 		Program victim(t.e, 2);
@@ -146,10 +146,9 @@ TEST(HostileProgram, ScribblesOverEverythingItCanWrite)
 /* Every value within its bounds, none of them true: nothing but its own streams may suffer. */
 TEST(HostileProgram, LiesWithinTheBounds)
 {
-	uint64_t seed = std::random_device{}();
-	std::mt19937_64 rng(seed);
+	std::mt19937_64 rng(test_seed());
 
-	SCOPED_TRACE("seed " + std::to_string(seed));
+	SCOPED_TRACE(test_seed_text());
 	for (int round = 0; round < 5; round++) {
 		Connected t;
 		uint32_t chunks = 3 * TAS_SEG_CHUNKS;

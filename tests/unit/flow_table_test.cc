@@ -6,6 +6,7 @@
 #include <map>
 #include <random>
 #include "fp_c.h"
+#include "seed.h"
 
 namespace
 {
@@ -75,13 +76,12 @@ tas_tuple random_tuple(std::mt19937_64 &rng)
 
 TEST(FlowTable, RandomOperationsMatchANaiveMap)
 {
-	uint64_t seed = std::random_device{}();
-	std::mt19937_64 rng(seed);
+	std::mt19937_64 rng(test_seed());
 	Table tab(rng(), rng());
 	std::map<std::pair<uint32_t, std::string>, uint32_t> model;
 	std::vector<uint32_t> free_ids;
 
-	SCOPED_TRACE("seed " + std::to_string(seed));
+	SCOPED_TRACE(test_seed_text());
 	for (uint32_t id = kMax; id > 0; id--)
 		free_ids.push_back(id);
 	for (int i = 0; i < 200000 && !testing::Test::HasFailure(); i++) {

@@ -11,6 +11,7 @@
 #include <random>
 #include <vector>
 #include "lt_world.h"
+#include "seed.h"
 
 namespace
 {
@@ -192,15 +193,14 @@ TEST_F(stream, a_chunk_acknowledged_to_its_last_byte_keeps_its_link)
 // Eight connections share the chunks; everything happens in random order.
 TEST_F(stream, random_traffic_on_shared_chunks)
 {
-	unsigned seed = std::random_device{}();
-	std::mt19937 rnd(seed);
+	std::mt19937 rnd(static_cast<unsigned>(test_seed()));
 	struct side {
 		int fd;
 		uint64_t tx, rx;
 	};
 	std::vector<side> s(8);
 
-	SCOPED_TRACE(seed);
+	SCOPED_TRACE(test_seed_text());
 	for (auto &c : s)
 		c = {lw_accept_one(lfd), 0, 0};
 	auto some = [&](size_t max) {

@@ -6,6 +6,7 @@
 #include <random>
 #include <set>
 #include "fp_c.h"
+#include "seed.h"
 
 namespace
 {
@@ -55,10 +56,9 @@ uint64_t some_delay(std::mt19937_64 &rng)
 
 TEST(Wheel, RandomOperationsMatchANaiveMap)
 {
-	uint64_t seed = std::random_device{}();
-	std::mt19937_64 rng(seed);
+	std::mt19937_64 rng(test_seed());
 
-	SCOPED_TRACE("seed " + std::to_string(seed));
+	SCOPED_TRACE(test_seed_text());
 	for (int round = 0; round < 20 && !testing::Test::HasFailure(); round++) {
 		Model m(rng() >>
 			(4 + rng() % 30)); /* beyond 2^61 ns, 70 years, deadlines are clamped */
