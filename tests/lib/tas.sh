@@ -11,6 +11,7 @@ TAS_IP=10.99.0.2
 PEER_IP=10.99.0.1
 SOCKET=$T/tas.sock
 CTL_SOCKET=$T/ctl.sock
+TAS_DEVICE=tas0 # what the service makes and takes away again; empty where the port was there before
 TAS_PID=
 TAS_STARTS=0
 CTL=("$TAS_BUILD/bin/tasctl" -s "$CTL_SOCKET")
@@ -41,9 +42,11 @@ log_level = \"info\""
 	[ -z "$extra" ] || echo "$extra"
 }
 
+device_is_there() { [ -z "$TAS_DEVICE" ] || ip -n "$NS_T" link show "$TAS_DEVICE"; }
+
 # Sockets of a killed service may lie about: ready is when a program can register and tasctl gets an answer.
 tas_ready() {
-	[ -S "$SOCKET" ] && [ -S "$CTL_SOCKET" ] && ip -n "$NS_T" link show tas0 &&
+	[ -S "$SOCKET" ] && [ -S "$CTL_SOCKET" ] && device_is_there &&
 		timeout 10 "$TAS_BUILD/bin/tas-run" -s "$SOCKET" --require -- true && timeout 10 "${CTL[@]}" status
 }
 
@@ -68,7 +71,7 @@ tas_stop() {
 	TAS_PID=
 	finish "$pid" 30 || fail "tas ended with status $?"
 	[ ! -e "$SOCKET" ] && [ ! -e "$CTL_SOCKET" ] || fail "tas left its sockets behind"
-	! ip -n "$NS_T" link show tas0 >/dev/null 2>&1 || fail "tas left its device behind"
+	[ -z "$TAS_DEVICE" ] || ! device_is_there >/dev/null 2>&1 || fail "tas left its device behind"
 	sanitizer_clean
 }
 
@@ -115,6 +118,22 @@ lossy_up() {
 	netns_veth "$middle" m1 "" "$NS_K" veth1 "$PEER_IP/24"
 	spawn relay ip netns exec "$middle" "$relay" $near m1 "$1" "$2"
 	RELAY_PID=$PID
+}
+
+# dpdk_up DRIVER: as tas_up, but the service has one end of a veth through DPDK's DRIVER, and NS_K is a namespace of its own.
+dpdk_up() {
+	netns_add t
+	NS_T=$NS
+	netns_add k
+	NS_K=$NS
+	KERNEL=(ip netns exec "$NS_K")
+	TAS=(ip netns exec "$NS_T" "$TAS_BUILD/bin/tas-run" -s "$SOCKET" --require --)
+	netns_veth "$NS_T" veth0 "" "$NS_K" veth1 "$PEER_IP/24"
+	ip netns exec "$NS_T" "$PYTHON" "$TAS_SRC/tests/tools/offloads_off.py" veth0 || fail "veth0 keeps its offloads"
+	"${KERNEL[@]}" "$PYTHON" "$TAS_SRC/tests/tools/offloads_off.py" veth1 || fail "veth1 keeps its offloads"
+	TAS_DEVICE=
+	tas_start "port = \"dpdk:$1,iface=veth0\"
+tap_address = \"\""
 }
 
 # lossy_check WHAT: the relay did harm frames; ends it.

@@ -40,7 +40,7 @@ static void peer_steps(void)
 			fd = -1;
 			break;
 		default:
-			CHECK(!"step");
+			CHECK(0 && "a known step");
 		}
 		tell(0);
 	}
