@@ -62,7 +62,7 @@ struct fp_app_core {
 	uint32_t offer_seen;   /* region's rx_offered when the last scan found nothing left */
 	uint32_t wanted_goal;  /* rx_offered will have reached this when the open wish is met */
 	uint32_t wanted_open;
-	uint32_t nflows;      /* of this program on this core */
+	uint32_t nflows;      /* of this program on this core, until FP_EV_CLOSED is put */
 	uint32_t scan;	      /* next slot of a slot-by-slot phase */
 	uint32_t wake_listed; /* in fp_core.wake_apps */
 	uint64_t wake_evqs;   /* event queues rung since the last flush */

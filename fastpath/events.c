@@ -3,7 +3,8 @@
  *
  * An event that must not be lost (CLOSED, TAKEN, APP_BAD) waits in private state while the ring is
  * full: a closed flow keeps its record, a take is looked at again, a broken program is told of
- * later. Feedback simply grows. Owner: the core.
+ * later. Feedback simply grows. CLOSED is put at the end of a round, when nothing on this core names
+ * the flow any more, and before the APP_GONE of its program. Owner: the core.
  */
 #include "core.h"
 #include "tas/yield.h"
@@ -56,11 +57,12 @@ static void wake_slow_path(struct fp *fp)
 
 uint32_t fp_events_flush(struct fp_core *core)
 {
-	uint32_t i, done = 0;
+	uint32_t i, next, done = 0;
 
-	while (core->closing != FP_FLOW_NONE && fp_flow_closed_event(core, core->closing)) {
-		core->closing = core->fp->cold[core->closing].tx_list_next;
-		done++;
+	for (; core->closing != FP_FLOW_NONE; core->closing = next, done++) {
+		next = core->fp->cold[core->closing].tx_list_next; /* the record is not ours after the event */
+		if (!fp_flow_closed_event(core, core->closing))
+			break;
 	}
 	for (i = 0; i < FP_EXC_CLASSES; i++)
 		spsc_publish(&core->exc[i]);

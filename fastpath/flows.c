@@ -119,6 +119,8 @@ int fp_flow_closed_event(struct fp_core *core, uint32_t id)
 	ev.u.closed.error = c->close_error;
 	if (!fp_event_room(core, 1))
 		return 0;
+	if (f->app != FP_APP_NONE)
+		core->apps[f->app]->nflows--;
 	tas_store(&f->flags, 0); /* before the event: the slow path may use the id again */
 	return fp_event_put(core, &ev);
 }
@@ -141,7 +143,6 @@ static void close_slot(struct fp_core *core, uint32_t id, int error)
 		fp_slot_dead(core, app, f->slot, c->state, error, c->rx_first);
 	}
 	fp_ring(core, app, f->evq, f->slot);
-	core->apps[app->id]->nflows--;
 	__atomic_fetch_sub(&app->flows, 1, __ATOMIC_RELAXED);
 }
 
@@ -167,8 +168,10 @@ void fp_flow_close(
 	tas_store(&f->flags, (f->flags & FP_F_TIME_WAIT) | FP_F_CLOSING);
 	c->close_reason = (uint8_t)reason;
 	c->close_error = error;
-	if (fp_flow_closed_event(core, id))
-		return;
+	/*
+	 * The slow path hears of it when the round is over (events.c): then it may give the id to a
+	 * flow of another core, and until then this core's burst and lists may still name it.
+	 */
 	c->tx_list_next = core->closing;
 	core->closing = id;
 }

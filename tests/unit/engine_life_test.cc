@@ -411,6 +411,61 @@ TEST(Events, AFullRingDelaysThem)
 	EXPECT_EQ(e.count(FP_EV_APP_GONE), 1u);
 }
 
+/* After APP_GONE the program's id is used again: what is told of its flows comes before. */
+TEST(Events, AProgramIsGoneAfterItsLastFlow)
+{
+	Connected t(true, HostConfig(), 20000);
+	fp_event ev;
+	sp_msg m;
+
+	t.c.peer->shut_when_done = t.c.peer->reading = false;
+	t.s.send(100000);
+	t.s.want(TAS_SOCK_SHUT_WR | TAS_SOCK_CLOSED);
+	t.e.send_all(SP_APP_DEL, 1);
+	t.e.run();
+	ASSERT_EQ(t.e.core().apps[1]->phase, (uint32_t)FP_APP_LINGER);
+	memset(&ev, 0, sizeof(ev));
+	ev.type = FP_EV_NEIGH;
+	while (fp_event_put(&t.e.core(), &ev))
+		;
+	memset(&m, 0, sizeof(m));
+	m.type = SP_FLOW_ABORT;
+	m.id = 5;
+	m.gen = 77;
+	t.e.send(0, m);
+	for (int i = 0; i < 10; i++)
+		fp_core_poll(&t.e.core(), t.e.now);
+	t.e.run();
+	EXPECT_EQ(t.e.count(FP_EV_CLOSED), 1u);
+	EXPECT_EQ(t.e.count(FP_EV_APP_GONE), 1u);
+	EXPECT_EQ(t.e.events.back().type, (uint32_t)FP_EV_APP_GONE);
+}
+
+/* The slow path may use the id again once it knows: not while the burst still names the flow. */
+TEST(Events, AFlowsEndIsToldWhenTheRoundIsOver)
+{
+	Connected t;
+	fp_event ev;
+	Frame fr;
+	wire_tcp h;
+
+	t.c.peer->shut_when_done = false;
+	tcp_header_rst(&t.c.peer->f, &t.c.peer->c, &t.c.peer->env, &h);
+	fr.bytes.assign(94, 2);
+	fr.bytes[12] = 8;
+	fr.bytes[13] = 0;
+	uint32_t hl = wire_tcp_emit(&fr.bytes[34], &h);
+	wire_ip4_emit(&fr.bytes[14], kPeerAddr, kOurAddr, 6, (uint16_t)(20 + hl), 0, 0, 64);
+	mem_nic_put(t.e.port, 0, fr.bytes.data(), 34 + hl, 0, NIC_RX_CSUM_OK);
+	ASSERT_EQ(fp_rx_poll(&t.e.core()), 1u);
+	EXPECT_FALSE(t.c.f().flags & FP_F_USED);
+	EXPECT_EQ(fp_event_next(t.e.fp, &ev), 0);
+	EXPECT_EQ(fp_events_flush(&t.e.core()), 1u);
+	ASSERT_EQ(fp_event_next(t.e.fp, &ev), 1);
+	EXPECT_EQ(ev.type, (uint32_t)FP_EV_CLOSED);
+	EXPECT_EQ(ev.u.closed.reason, (uint32_t)FP_CLOSE_RESET);
+}
+
 TEST(Events, TakeWaitsForRoom)
 {
 	Accepted t;
