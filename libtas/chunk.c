@@ -36,6 +36,7 @@ static int add_segment(struct lt_ctx *c)
 	if (seg == c->nsegs) /* numbered in order */
 		c->seg[seg] = map_segment(fd);
 	lt_sys_close(fd);
+	lt_client_spare();
 	if (seg != c->nsegs || c->seg[seg] == NULL)
 		return -ENOBUFS;
 	tas_store_rel(&c->nsegs, seg + 1);

@@ -16,10 +16,11 @@ static struct {
 	uint32_t lock;
 	uint32_t up; /* HELLO was accepted */
 	int sock;
+	int spare; /* keeps a number free for the descriptor that comes with a reply; -1 = none */
 	uint32_t app, seq;
 	uint32_t refused; /* the last HELLO found a service that does not take us */
 	uint64_t retry_ns; /* do not ask again before */
-} client = {.sock = -1};
+} client = {.sock = -1, .spare = -1};
 
 static int transmit(int sock, struct tas_msg *m, int fd)
 {
@@ -194,6 +195,8 @@ void lt_client_move_fd(int fd)
 {
 	if (client.sock == fd)
 		tas_store(&client.sock, lt_hide(fd));
+	else if (client.spare == fd)
+		client.spare = -1; /* the program's file takes the number */
 }
 
 /* The daemon is gone. The caller holds the lock. */
@@ -203,9 +206,44 @@ static void gone(void)
 		return;
 	tas_store_rel(&client.up, 0u);
 	lt_unhide(client.sock);
-	client.sock = -1;
+	lt_unhide(client.spare);
+	client.sock = client.spare = -1;
 	tas_store(&client.retry_ns, lt_now_ns() + RETRY_NS);
 	lt_context_drop();
+}
+
+/*
+ * In a process whose descriptors are all in use the kernel would drop the one that comes with a
+ * reply, and the daemon would believe that we have it. So a number is kept for it.
+ */
+static bool have_spare(void)
+{
+	if (client.spare < 0)
+		client.spare = lt_hide_copy(client.sock);
+	return client.spare >= 0;
+}
+
+static int exchange_fds(struct tas_msg *m, int fd, int *fds, uint32_t *nfds)
+{
+	int r;
+
+	if (!have_spare())
+		return -EMFILE;
+	lt_unhide(client.spare);
+	client.spare = -1;
+	r = exchange(client.sock, m, fd, fds, nfds);
+	have_spare();
+	return r;
+}
+
+void lt_client_spare(void)
+{
+	uint64_t mask;
+
+	lt_lock_masked(&client.lock, &mask);
+	if (client.up)
+		have_spare();
+	lt_unlock_masked(&client.lock, &mask);
 }
 
 int lt_command(struct tas_msg *m, int fd, int *fds, uint32_t *nfds)
@@ -215,7 +253,8 @@ int lt_command(struct tas_msg *m, int fd, int *fds, uint32_t *nfds)
 
 	lt_lock_masked(&client.lock, &mask);
 	if (client.up) {
-		r = exchange(client.sock, m, fd, fds, nfds);
+		r = nfds != NULL ? exchange_fds(m, fd, fds, nfds)
+				 : exchange(client.sock, m, fd, NULL, NULL);
 		if (r == -EPIPE || r == -EPROTO)
 			gone();
 	}
@@ -282,7 +321,8 @@ void lt_client_fork_child(const struct tas_msg *m)
 	client.lock = 0;
 	client.up = 0;
 	lt_unhide(client.sock);
-	client.sock = -1;
+	lt_unhide(client.spare);
+	client.sock = client.spare = -1;
 	client.retry_ns = 0;
 	if (m != NULL && hello(m->token) < 0)
 		client.retry_ns = lt_now_ns() + RETRY_NS;

@@ -89,7 +89,9 @@ static bool make_lists(struct lt_ctx *c)
 
 	c->slot_desc = lt_map(4ull * c->nslots);
 	c->slot_gen = lt_map(4ull * c->nslots);
-	if (slot_next == NULL || chunk_next == NULL || c->slot_desc == NULL || c->slot_gen == NULL)
+	c->starved = lt_map(tas_bell_size(c->nslots));
+	if (slot_next == NULL || chunk_next == NULL || c->slot_desc == NULL || c->slot_gen == NULL ||
+		c->starved == NULL)
 		return false;
 	lt_pool_init(&c->slots, slot_next, c->nslots);
 	lt_pool_init(&c->closing, slot_next, 0);

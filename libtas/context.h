@@ -37,6 +37,8 @@ struct lt_ctx {
 	uint32_t reap_due;     /* allocations since the last reap */
 	uint32_t reap_left;    /* closed slots that the last reap had to leave */
 	struct lt_pool chunks; /* send chunks that are ours and free */
+	struct tas_bell *starved; /* by slot: waits for payload memory (short.c) */
+	uint64_t retry_ns;	  /* when those may try again */
 	uint32_t *slot_desc;   /* description index + 1 by slot, 0 = none */
 	uint32_t *slot_gen;    /* generation that a closing slot was last bound to */
 	int sock;	       /* registration connection, -1 once dead */

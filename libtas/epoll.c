@@ -203,6 +203,20 @@ static void get_up(struct lt_epoll *ep)
 	lt_unlock(&ep->lock);
 }
 
+/* Sleeps no longer than connections that wait for memory allow; *again: it is not the program's time
+ * that is over. */
+static int wait_bounded(const struct lt_ctx *c, int fd, struct epoll_event *ev, int max,
+	const struct span *s, const sigset_t *mask, bool *again)
+{
+	uint64_t retry_ns = c != NULL ? lt_short_until(c) : 0;
+	struct span cut = {false, s->fine, retry_ns};
+	bool shorter = retry_ns != 0 && (s->forever || s->until_ns > retry_ns);
+	int n = kernel_wait(fd, ev, max, shorter ? &cut : s, mask);
+
+	*again = n > 0 || shorter;
+	return n;
+}
+
 /* Sleeps in the kernel's instance. Events of the program, or -1; *again: news of ours may have
  * come. */
 static int sleep_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
@@ -221,8 +235,7 @@ static int sleep_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max
 	n = 0;
 	if (c == NULL || !pending(ep, c)) {
 		TAS_YIELD();
-		n = kernel_wait(fd, ev, max, s, mask);
-		*again = n > 0;
+		n = wait_bounded(c, fd, ev, max, s, mask, again);
 		if (n > 0)
 			n = sift(ep, ev, n);
 	}
@@ -246,6 +259,8 @@ static int wait_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
 	for (;;) {
 		if (tas_load(&ep->nitems) != 0) {
 			lt_epoll_refresh(ep);
+			if (ep->ctx != NULL)
+				lt_short_retry(ep->ctx);
 			n = look(ep, fd, ev, max);
 			if (n != 0)
 				return n;

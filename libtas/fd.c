@@ -231,13 +231,12 @@ void lt_to_kernel(struct lt_desc *d, int fd)
 	lt_desc_free(d);
 }
 
-int lt_hide(int fd)
+int lt_hide_copy(int fd)
 {
 	long high = lt_sys_fcntl(fd, F_DUPFD_CLOEXEC, hide_base);
 
 	if (high < 0)
 		high = lt_sys_fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	lt_sys_close(fd);
 	if (high < 0)
 		return (int)high;
 	if ((uint32_t)high >= lt_ntab) {
@@ -248,6 +247,14 @@ int lt_hide(int fd)
 	raise_top((uint32_t)high);
 	tas_store_rel(&lt_tab[high], LT_TAB_HIDDEN);
 	return (int)high;
+}
+
+int lt_hide(int fd)
+{
+	int high = lt_hide_copy(fd);
+
+	lt_sys_close(fd);
+	return high;
 }
 
 void lt_unhide(int fd)

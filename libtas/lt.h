@@ -61,6 +61,8 @@ enum lt_kind {
 
 #define LT_D_FORKED 0x0400u /* a listener inherited by fork, not yet used here */
 
+#define LT_D_STARVED 0x0800u /* a send found no memory: not writable until the next try (short.c) */
+
 /* Until the flow is bound, an accepted connection may hold this much unsent (below every send
  * buffer). */
 #define LT_EARLY_TX 16384u
@@ -178,6 +180,7 @@ void lt_fd_drop(int fd); /* fd names nothing of ours any more */
 void lt_to_kernel(
 	struct lt_desc *d, int fd); /* decided: the kernel's. All its descriptors leave the table */
 int lt_hide(int fd);		    /* moves one of our descriptors up and hides it */
+int lt_hide_copy(int fd);	    /* a hidden descriptor of the same file */
 void lt_unhide(int fd);		    /* closes a hidden descriptor */
 bool lt_hidden(int fd);
 uint32_t lt_fd_top(void); /* no descriptor of ours is >= this */
@@ -203,6 +206,7 @@ void lt_client_fork_child(const struct tas_msg *m);
 uint32_t lt_client_app(void);
 int lt_client_sock(void);
 void lt_client_move_fd(int fd);
+void lt_client_spare(void); /* a descriptor that came with a reply was closed: its number is to be had */
 void lt_client_hold(uint64_t *saved);
 void lt_client_release(const uint64_t *saved);
 
@@ -341,6 +345,12 @@ int lt_sleep_poll(
 void lt_sleep_end(struct lt_sleep *sl);
 void lt_sleepers_move_fd(int fd);
 void lt_sleepers_fork_child(void);
+
+/* short.c: payload memory has run out */
+void lt_short_of_memory(struct lt_desc *d);	   /* a send that does not block found none */
+uint64_t lt_short_until(const struct lt_ctx *c);   /* nobody may sleep beyond this; 0 = no limit */
+void lt_short_retry(struct lt_ctx *c);		   /* those who wait may try again, when it is time */
+int lt_short_wait(struct lt_desc *d, uint64_t until_ns); /* a blocking send: as lt_conn_wait */
 
 /* sendfile.c */
 ssize_t lt_sendfile_common(struct lt_desc *d, int in_fd, off_t *offset, size_t count);

@@ -172,6 +172,8 @@ static int poll_set(struct set *s, bool forever, uint64_t until_ns, const sigset
 	int ours, r;
 
 	for (;;) {
+		if (s->c != NULL)
+			lt_short_retry(s->c);
 		split(s);
 		ours = look_ours(s);
 		if (ours != 0 || (!forever && (until_ns == 0 || lt_now_ns() >= until_ns))) {

@@ -252,17 +252,6 @@ static ssize_t append(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_
 	return done == 0 && want > 0 ? -ENOBUFS : (ssize_t)done;
 }
 
-/* The process may have no more chunks until some of its connections are acknowledged. */
-static int wait_memory(uint64_t until_ns)
-{
-	struct timespec ts = {0, 5000000};
-	long r = lt_sys2(SYS_nanosleep, &ts, NULL);
-
-	if (r == 0 && until_ns != 0 && lt_now_ns() >= until_ns)
-		return -EAGAIN;
-	return (int)r;
-}
-
 /* MSG_MORE holds back a partial segment like TCP_CORK, until a send without it. */
 static void set_more(struct lt_desc *d, int flags)
 {
@@ -296,18 +285,20 @@ ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 		r = append(d, life, it, total - done);
 		if (r == -EDEADLK)
 			return ended(done, EAGAIN, flags);
-		if (r < 0 && r != -EAGAIN && (r != -ENOBUFS || !wait))
+		if (r < 0 && r != -EAGAIN && r != -ENOBUFS)
 			return ended(done, (int)-r, flags);
 		done += r > 0 ? (size_t)r : 0;
 		if (done == total)
 			return (ssize_t)done;
 		if (!wait) {
 			lt_tx_ask(d);
+			if (r == -ENOBUFS)
+				lt_short_of_memory(d);
 			return ended(done, EAGAIN, flags);
 		}
 		if (until == 0)
 			until = lt_until(d->opts.sndtimeo_ns);
-		w = r == -ENOBUFS ? wait_memory(until) : lt_conn_wait(d, life, LT_WAIT_TX, 0, until);
+		w = r == -ENOBUFS ? lt_short_wait(d, until) : lt_conn_wait(d, life, LT_WAIT_TX, 0, until);
 		if (w == -EINTR && done == 0 && lt_restart(until != 0))
 			continue;
 		if (w == 0 && !lt_conn_is(d, life))

@@ -88,6 +88,7 @@ int lt_sleep_poll(
 	struct lt_sleep *sl, struct pollfd *fds, nfds_t n, uint64_t until_ns, const sigset_t *mask)
 {
 	uint64_t now = lt_now_ns(), left = until_ns > now ? until_ns - now : 0;
+	uint64_t retry_ns = lt_short_until(sl->c);
 	struct timespec ts;
 	bool bounded = until_ns != 0;
 	int r;
@@ -98,6 +99,10 @@ int lt_sleep_poll(
 		.fd = tas_load(&sl->c->dead) ? -1 : lt_client_sock(), .events = POLLRDHUP};
 	if (sl->epfd < 0 && (!bounded || left > SHORT_NS)) {
 		left = SHORT_NS;
+		bounded = true;
+	}
+	if (retry_ns != 0 && (!bounded || now + left > retry_ns)) {
+		left = retry_ns > now ? retry_ns - now : 0;
 		bounded = true;
 	}
 	ts.tv_sec = (time_t)(left / 1000000000u);

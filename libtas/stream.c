@@ -163,9 +163,11 @@ static uint32_t tx_events(struct lt_desc *d, uint32_t state, uint32_t flags, uin
 {
 	uint64_t room;
 
-	if ((state & TAS_SOCK_ERROR) || (flags & LT_D_SHUT_WR) || lt_tx_writable(d, &room))
+	if ((state & TAS_SOCK_ERROR) || (flags & LT_D_SHUT_WR))
 		return EPOLLOUT | EPOLLWRNORM;
-	if (!(wanted & (EPOLLOUT | EPOLLWRNORM)))
+	if (!(flags & LT_D_STARVED) && lt_tx_writable(d, &room))
+		return EPOLLOUT | EPOLLWRNORM;
+	if (!(wanted & (EPOLLOUT | EPOLLWRNORM)) || (flags & LT_D_STARVED))
 		return 0;
 	lt_tx_ask(d);
 	return lt_tx_writable(d, &room) ? EPOLLOUT | EPOLLWRNORM : 0;

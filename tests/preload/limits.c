@@ -1,0 +1,237 @@
+/*
+ * limits.c - what a program meets when payload memory or descriptors run out: it waits as with full
+ * buffers, and goes on when there are some again. limits_test.sh runs it with little memory.
+ */
+#include "harness.h"
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+
+#define CONNS	  100
+#define EACH	  1000000
+#define FILLS_MAX 1000
+
+static int fd[CONNS];
+static uint64_t sent[CONNS];
+static unsigned strange;
+
+/* Connects CONNS times; reads everything when told; says how many streams were whole and right. */
+static void peer_drain(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	static uint8_t buf[65536];
+	uint64_t got[CONNS] = {0};
+	struct pollfd p[CONNS];
+	int i, left = CONNS, whole = 0;
+
+	for (i = 0; i < CONNS; i++) {
+		p[i] = (struct pollfd){.fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN};
+		CHECK(connect(p[i].fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	}
+	hear();
+	while (left > 0) {
+		CHECK(poll(p, CONNS, -1) > 0);
+		for (i = 0; i < CONNS; i++) {
+			ssize_t n = p[i].revents != 0 ? recv(p[i].fd, buf, sizeof(buf), 0) : -1;
+
+			if (p[i].revents == 0)
+				continue;
+			CHECK(n >= 0 && right(buf, (size_t)n, got[i]));
+			got[i] += (uint64_t)n;
+			if (n != 0)
+				continue;
+			whole += got[i] == EACH;
+			p[i].fd = -1;
+			left--;
+		}
+	}
+	tell(whole);
+}
+
+static void accept_all(void)
+{
+	int l = listen_here(0, 128), i;
+
+	for (i = 0; i < CONNS; i++) {
+		fd[i] = accept(l, NULL, NULL);
+		CHECK(fd[i] >= 0);
+		nonblock(fd[i]);
+		sent[i] = 0;
+	}
+	close(l);
+	strange = 0;
+}
+
+/* Sends until the socket takes no more. */
+static void push(int i)
+{
+	static uint8_t buf[30000];
+	ssize_t r;
+
+	while (sent[i] < EACH) {
+		size_t n = EACH - sent[i] < sizeof(buf) ? (size_t)(EACH - sent[i]) : sizeof(buf);
+
+		fill(buf, n, sent[i]);
+		r = send(fd[i], buf, n, MSG_NOSIGNAL);
+		if (r < 0) {
+			strange += errno != EAGAIN;
+			return;
+		}
+		sent[i] += (uint64_t)r;
+	}
+	shutdown(fd[i], SHUT_WR);
+}
+
+static int unfinished(void)
+{
+	int i, n = 0;
+
+	for (i = 0; i < CONNS; i++)
+		n += sent[i] < EACH;
+	return n;
+}
+
+/* Edge-triggered: who is not told when there is room again hangs. */
+static void push_all(void)
+{
+	struct epoll_event ev;
+	int ep = epoll_create1(0), i;
+
+	for (i = 0; i < CONNS; i++) {
+		ev = (struct epoll_event){.events = EPOLLOUT | EPOLLET, .data.u32 = (uint32_t)i};
+		CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, fd[i], &ev) == 0);
+		push(i);
+	}
+	tell(0);
+	while (unfinished() > 0) {
+		CHECK(epoll_wait(ep, &ev, 1, -1) == 1);
+		push((int)ev.data.u32);
+	}
+	close(ep);
+}
+
+static void close_all(void)
+{
+	int i;
+
+	for (i = 0; i < CONNS; i++)
+		close(fd[i]);
+}
+
+static void test_memory(void)
+{
+	accept_all();
+	push_all();
+	out("strange errors %u", strange);
+	out("whole %d", hear());
+	close_all();
+}
+
+/* The same with poll(), which is told of readiness and not of edges. */
+static void test_memory_poll(void)
+{
+	struct pollfd p[CONNS];
+	int i;
+
+	accept_all();
+	for (i = 0; i < CONNS; i++) {
+		push(i);
+		p[i] = (struct pollfd){.fd = fd[i], .events = POLLOUT};
+	}
+	tell(0);
+	while (unfinished() > 0) {
+		for (i = 0; i < CONNS; i++)
+			p[i].fd = sent[i] < EACH ? fd[i] : -1;
+		CHECK(poll(p, CONNS, -1) > 0);
+		for (i = 0; i < CONNS; i++)
+			if (p[i].revents & POLLOUT)
+				push(i);
+	}
+	out("strange errors %u", strange);
+	out("whole %d", hear());
+	close_all();
+}
+
+static void test_memory_sendfile(void)
+{
+	char name[] = "/tmp/preload_limits_XXXXXX";
+	static uint8_t buf[EACH];
+	int file = mkstemp(name), i;
+
+	CHECK(file >= 0 && unlink(name) == 0);
+	fill(buf, EACH, 0);
+	CHECK(write(file, buf, EACH) == EACH);
+	accept_all();
+	tell(0);
+	for (i = 0; i < CONNS; i++) {
+		off_t off = 0;
+
+		CHECK(fcntl(fd[i], F_SETFL, 0) == 0);
+		while (off < EACH) {
+			ssize_t r = sendfile(fd[i], file, &off, (size_t)(EACH - off));
+
+			if (r <= 0) {
+				strange++;
+				break;
+			}
+		}
+		shutdown(fd[i], SHUT_WR);
+	}
+	out("strange errors %u", strange);
+	out("whole %d", hear());
+	close_all();
+	close(file);
+}
+
+/* How often the word is in /proc/self/maps. */
+static int mapped(const char *word)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	char line[512];
+	int n = 0;
+
+	CHECK(f != NULL);
+	while (fgets(line, sizeof(line), f) != NULL)
+		n += strstr(line, word) != NULL;
+	fclose(f);
+	return n;
+}
+
+/* All descriptors are in use while more memory is wanted: that passes. */
+static void test_descriptors(void)
+{
+	static int fills[FILLS_MAX];
+	int n = 0, i;
+
+	accept_all();
+	while (n < FILLS_MAX && (fills[n] = open("/dev/null", O_RDONLY)) >= 0)
+		n++;
+	out("then %s", strerrorname_np(errno));
+	for (i = 0; i < 20 * CONNS; i++) { /* buffers grow while the peer's kernel acknowledges */
+		push(i % CONNS);
+		usleep(i % CONNS == 0 ? 10000 : 0);
+	}
+	for (i = 0; i < n; i++)
+		close(fills[i]);
+	push_all();
+	out("more memory, or the kernel's: %d", mapped("tas-segment") != 1);
+	out("strange errors %u", strange);
+	out("whole %d", hear());
+	close_all();
+}
+
+static const struct tcase cases[] = {
+	{"memory", test_memory, peer_drain},
+	{"memory_poll", test_memory_poll, peer_drain},
+	{"memory_sendfile", test_memory_sendfile, peer_drain},
+	{"descriptors", test_descriptors, peer_drain},
+};
+
+int main(int argc, char **argv)
+{
+	struct rlimit rl;
+
+	CHECK(getrlimit(RLIMIT_NOFILE, &rl) == 0);
+	rl.rlim_cur = FILLS_MAX;
+	CHECK(setrlimit(RLIMIT_NOFILE, &rl) == 0);
+	return RUN(argc, argv, cases);
+}
