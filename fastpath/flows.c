@@ -34,6 +34,8 @@ static void fill_identity(struct fp_core *core, uint32_t id, const struct fp_flo
 	c->listener = in->listener;
 	c->accept_entry = in->accept_entry;
 	c->accept_ticket = in->accept_ticket;
+	c->group = nic_group(core->fp->nic, t->laddr, t->raddr, t->lport, t->rport, 0);
+	c->hash = fp_table_hash(&core->fp->table, t);
 	c->retry_slot = FP_SLOT_NONE;
 	c->tos = in->tos;
 	c->ttl = 64;
@@ -45,13 +47,9 @@ static void fill_identity(struct fp_core *core, uint32_t id, const struct fp_flo
 /* Enters the flow into the table; 0 = its group's part is full. */
 static int enter(struct fp_core *core, uint32_t id)
 {
-	struct fp *fp = core->fp;
-	struct fp_flow_cold *c = &fp->cold[id];
-	const struct tas_tuple *t = &c->tuple;
+	const struct fp_flow_cold *c = &core->fp->cold[id];
 
-	c->group = nic_group(fp->nic, t->laddr, t->raddr, t->lport, t->rport, 0);
-	c->hash = fp_table_hash(&fp->table, t);
-	if (fp_table_add(&fp->table, c->group, c->hash, id))
+	if (fp_table_add(&core->fp->table, c->group, c->hash, id))
 		return 1;
 	core->cnt.flow_table_full++;
 	return 0;
@@ -88,19 +86,15 @@ void fp_flow_install(struct fp_core *core, uint32_t id, const struct fp_flow_ini
 	fp_gso_set(fp, f, c);
 	fp_pace_set(f, c);
 	c->tx_limit = tcp_tx_limit(f, c, &core->env);
-	if (!enter(core, id)) {
+	/* Bound before anything else can go wrong: the slot is told how it ends. */
+	if (in->app != FP_APP_NONE && !bind_connected(core, id, in))
+		fp_flow_close(core, id, FP_CLOSE_ABORTED, ECONNABORTED, 1);
+	else if (!enter(core, id))
 		fp_flow_close(core, id, FP_CLOSE_ABORTED, ENOBUFS, 1);
-		return;
-	}
-	if (in->app != FP_APP_NONE) {
-		if (!bind_connected(core, id, in)) {
-			fp_flow_close(core, id, FP_CLOSE_ABORTED, ECONNABORTED, 1);
-			return;
-		}
+	else if (in->app != FP_APP_NONE)
 		fp_slot_rung(core, &fp->apps[in->app], in->slot);
-		return;
-	}
-	fp_flow_rearm(core, id);
+	else
+		fp_flow_rearm(core, id);
 }
 
 int fp_flow_closed_event(struct fp_core *core, uint32_t id)
@@ -146,6 +140,14 @@ static void close_slot(struct fp_core *core, uint32_t id, int error)
 	__atomic_fetch_sub(&app->flows, 1, __ATOMIC_RELAXED);
 }
 
+/* A take that waited for memory (take.c) is looked at again. */
+static void retry_take(struct fp_core *core, struct fp_flow_cold *c)
+{
+	if (c->retry_slot != FP_SLOT_NONE && core->apps[c->retry_app])
+		fp_slot_pass(core, &core->fp->apps[c->retry_app], c->retry_slot);
+	c->retry_slot = FP_SLOT_NONE;
+}
+
 void fp_flow_close(
 	struct fp_core *core, uint32_t id, enum fp_close_reason reason, int error, int send_rst)
 {
@@ -165,6 +167,7 @@ void fp_flow_close(
 		fp_rxlist_free(core, id);
 	else
 		close_slot(core, id, error);
+	retry_take(core, c); /* and will find that it is too late */
 	tas_store(&f->flags, (f->flags & FP_F_TIME_WAIT) | FP_F_CLOSING);
 	c->close_reason = (uint8_t)reason;
 	c->close_error = error;
@@ -313,9 +316,7 @@ static void expired(struct fp_core *core, uint32_t id)
 	struct fp_flow *f = &core->fp->flows[id];
 	struct fp_flow_cold *c = &core->fp->cold[id];
 
-	if (c->retry_slot != FP_SLOT_NONE && core->apps[c->retry_app])
-		fp_slot_pass(core, &core->fp->apps[c->retry_app], c->retry_slot);
-	c->retry_slot = FP_SLOT_NONE;
+	retry_take(core, c);
 	if ((f->flags & FP_F_PACE_WAIT) && c->pace_next_ns <= core->env.now_ns) {
 		f->flags &= ~FP_F_PACE_WAIT;
 		fp_tx_list(core, id);

@@ -222,36 +222,66 @@ TEST(Take, AcceptedAndClosedBeforeAnyoneLooked)
 	EXPECT_EQ(t.p.app->slot_flow[4], FP_FLOW_NONE);
 }
 
+/* The connection has data, its taker no receive memory left to put it in. */
+struct Starved {
+	Engine e;
+	Program p{e, 1};
+	std::vector<uint8_t> mem = std::vector<uint8_t>(sizeof(tas_listen));
+	Conn c{e, 5, 77, 0x1122};
+	Socket s{p, 4, 77};
+
+	Starved()
+	{
+		p.offering = false;
+		for (auto *ac = e.core().apps[1]; ac->nfree;) { /* all chunks are in use elsewhere */
+			ac->free_chunk = p.app->rx_next[ac->free_chunk];
+			ac->nfree--;
+		}
+		memset(p.offer(), 0, 64);
+		e.core().apps[1]->offer_seen = p.r->rx_offered;
+		c.peer->to_write = 20000;
+		c.peer->shut_when_done = false;
+		c.install_accepted((tas_listen *)mem.data(), 3, 8, 4711);
+		settle(e, {&c});
+		((tas_listen *)mem.data())->queue[8].word =
+			TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, 1, 4711);
+		s.take(5);
+		settle(e, {&c});
+	}
+};
+
 TEST(Take, WaitsForReceiveMemory)
 {
-	Engine e;
-	Program p(e, 1);
-	std::vector<uint8_t> mem(sizeof(tas_listen));
-	Conn c(e, 5, 77, 0x1122);
-	Socket s(p, 4, 77);
+	Starved t;
 
-	p.offering = false;
-	for (auto *ac = e.core().apps[1]; ac->nfree;) { /* all chunks are in use elsewhere */
-		ac->free_chunk = p.app->rx_next[ac->free_chunk];
-		ac->nfree--;
-	}
-	memset(p.offer(), 0, 64);
-	e.core().apps[1]->offer_seen = p.r->rx_offered;
-	c.peer->to_write = 20000;
-	c.peer->shut_when_done = false;
-	c.install_accepted((tas_listen *)mem.data(), 3, 8, 4711);
-	settle(e, {&c});
-	((tas_listen *)mem.data())->queue[8].word = TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, 1, 4711);
-	s.take(5);
-	settle(e, {&c});
-	EXPECT_FALSE(s.known());
-	EXPECT_GT(p.r->rx_wanted, p.r->rx_offered) << "it asks for memory";
-	p.offering = true;
-	p.listen();
-	e.pass(5000000);
-	ASSERT_TRUE(s.known());
-	EXPECT_EQ(s.recv(), 20000u);
-	EXPECT_EQ(s.bad_bytes, 0u);
+	EXPECT_FALSE(t.s.known());
+	EXPECT_GT(t.p.r->rx_wanted, t.p.r->rx_offered) << "it asks for memory";
+	t.p.offering = true;
+	t.p.listen();
+	t.e.pass(5000000);
+	ASSERT_TRUE(t.s.known());
+	EXPECT_EQ(t.s.recv(), 20000u);
+	EXPECT_EQ(t.s.bad_bytes, 0u);
+}
+
+TEST(Take, FlowThatDiesWhileItsTakeWaitsForMemoryAnswersWithAnError)
+{
+	Starved t;
+	sp_msg m;
+
+	ASSERT_FALSE(t.s.known());
+	memset(&m, 0, sizeof(m));
+	m.type = SP_FLOW_ABORT;
+	m.id = 5;
+	m.gen = 77;
+	t.e.send(0, m);
+	t.p.listen();
+	t.p.news.clear();
+	t.e.run();
+	t.e.pass(5000000);
+	EXPECT_TRUE(t.p.heard(4));
+	EXPECT_EQ(t.s.state(), TAS_SOCK_OPEN | TAS_SOCK_ERROR);
+	EXPECT_EQ(t.s.s().error, (uint32_t)ECONNABORTED);
 }
 
 TEST(Take, FlowOfAnotherCoreIsPassedOn)

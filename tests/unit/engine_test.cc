@@ -21,6 +21,26 @@ TEST(Engine, ConnectedFlowAppearsInItsSlot)
 	EXPECT_EQ(t.p.app->slot_flow[9], 5u);
 }
 
+TEST(Engine, ConnectedFlowThatFindsTheTableFullIsTold)
+{
+	Engine e;
+	Program p(e, 1);
+	Conn c(e, 5, 77, 0x1122);
+	Socket s(p, 9, 77);
+	const tas_tuple &t = c.init.tuple;
+	uint32_t group = nic_group(e.port, t.laddr, t.raddr, t.lport, t.rport, 0);
+
+	while (fp_table_add(&e.fp->table, group, fp_table_hash(&e.fp->table, &t), 900))
+		;
+	c.install_in(p, 9);
+	e.run();
+	EXPECT_EQ(e.cnt().flow_table_full, 1u);
+	EXPECT_TRUE(s.state() & TAS_SOCK_ERROR);
+	EXPECT_EQ(s.s().error, (uint32_t)ENOBUFS);
+	EXPECT_TRUE(p.heard(9));
+	EXPECT_EQ(e.count(FP_EV_CLOSED), 1u);
+}
+
 TEST(Engine, DataArrivesAndIsAcknowledged)
 {
 	Connected t;
