@@ -121,7 +121,7 @@ int sp_cmd_evq(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	(void)rp;
 	if (q >= fa->nevq)
 		return -EINVAL;
-	if (sp->nreaps >= SP_REAPS_MAX)
+	if (!sp_reap_room(sp))
 		return -ENOBUFS;
 	if (rq->nfds == 1) {
 		err = check_eventfd(rq->fds[0]);

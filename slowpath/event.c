@@ -6,7 +6,6 @@
 #include "cc/loop.h"
 #include "conn/internal.h"
 #include "net/internal.h"
-#include "reap.h"
 #include "round.h"
 
 static struct sp_conn *conn_of(struct sp *sp, const struct fp_event *ev)
@@ -82,5 +81,4 @@ void sp_tick(struct sp *sp)
 	sp_tw_tick(sp);
 	sp_accept_tick(sp);
 	sp_apps_tick(sp);
-	sp_reap_run(sp);
 }

@@ -14,6 +14,7 @@
 #include "net/input.h"
 #include "flowctl.h"
 #include "passed.h"
+#include "reap.h"
 #include "round.h"
 #include "sp.h"
 #include "tas/yield.h"
@@ -166,6 +167,8 @@ void sp_round(struct sp *sp)
 		sp_tick(sp);
 	}
 	sp_flow_flush(sp);
+	if (sp->nreaps != 0)
+		sp_reap_run(sp);
 }
 
 int sp_loop_step(struct sp *sp, int timeout_ms)

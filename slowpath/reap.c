@@ -50,6 +50,13 @@ void sp_reap_map(struct sp *sp, void *p, uint64_t bytes)
 	add(sp, -1, p, bytes);
 }
 
+int sp_reap_room(struct sp *sp)
+{
+	if (sp->nreaps >= SP_REAPS_MAX)
+		sp_reap_run(sp);
+	return sp->nreaps < SP_REAPS_MAX;
+}
+
 void sp_reap_run(struct sp *sp)
 {
 	struct sp_reap **p = &sp->reaps;

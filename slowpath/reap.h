@@ -16,6 +16,8 @@ struct sp;
  * empty already. */
 void sp_reap_fd(struct sp *sp, int fd);
 void sp_reap_map(struct sp *sp, void *p, uint64_t bytes);
+/* 1 = there is room for one more. */
+int sp_reap_room(struct sp *sp);
 /* Gives back what no core can be using any more; all of it when the cores have stopped. */
 void sp_reap_run(struct sp *sp);
 void sp_reap_all(struct sp *sp);

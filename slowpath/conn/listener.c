@@ -174,7 +174,7 @@ int sp_listener_create(struct sp *sp, const struct sp_listen_args *a, struct sp_
 
 	if (err != 0)
 		return err;
-	if (id == 0)
+	if (id == 0 || !sp_reap_room(sp)) /* its segment will have to be given back */
 		return -ENOBUFS;
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)

@@ -888,6 +888,26 @@ TEST_F(App, Evq_OnlyEventfdsOfOwnQueues)
 		close(fd);
 }
 
+/* What the cores may still be using is bounded, and one program's is no reason to refuse another's. */
+TEST_F(App, TakenAway_ComesBackEveryRound)
+{
+	int a = join(), ev = eventfd(0, EFD_CLOEXEC), h = handle(fake_addr(2), 7050), before = open_fds();
+	struct tas_msg set = message(TAS_CMD_EVQ), unlisten = message(TAS_CMD_UNLISTEN);
+	for (int i = 0; i < 5000; i++)
+		ASSERT_EQ(ask(a, set, {ev}).m.status, 0) << i;
+	EXPECT_LE(sp->nreaps, 1u);
+	for (int i = 0; i < 300; i++) {
+		Reply r = ask(a, message(TAS_CMD_LISTEN), {h});
+		ASSERT_EQ(r.m.status, 0) << i;
+		unlisten.id = r.m.id;
+		ASSERT_EQ(ask(a, unlisten).m.status, 0) << i;
+	}
+	EXPECT_LE(sp->nreaps, 1u);
+	EXPECT_LE(open_fds(), before + 1);
+	for (int fd : {a, ev, h})
+		close(fd);
+}
+
 /* ---- malformed ---- */
 
 TEST_F(App, Malformed_ThreeEndTheConnection)
