@@ -212,6 +212,8 @@ static int decide_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, 
 	}
 	if (r < 0)
 		lt_explain(TAS_X_refuse_connect);
+	if (r == -EADDRINUSE) /* as the kernel calls it when a connect() finds no port */
+		return -EADDRNOTAVAIL;
 	return r < 0 ? r : -EINPROGRESS;
 }
 

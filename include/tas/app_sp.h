@@ -45,7 +45,8 @@ enum tas_cmd {
 	TAS_CMD_REWAKE,	    /* in: id = listener: a woken exclusive waiter leaves; wake the next */
 	TAS_CMD_CONNECT,    /* in: slot, local address (0 = any), remote address, fd kernel socket.
 			     *      out: laddr/lport chosen, id = flow, aux = gen; the result arrives in the slot's
-			     *      state under that gen. -EADDRNOTAVAIL: not for us, use the kernel's socket */
+			     *      state under that gen. -EADDRNOTAVAIL: not for us, use the kernel's socket.
+			     *      -EADDRINUSE: the local port, or every one, is in use towards this peer */
 	TAS_CMD_SETOPT,	    /* in: slot (or listener with TAS_OPT_LISTENER), level, name, len bytes of value */
 	TAS_CMD_FORK,	    /* in: -. out: token: a child that says HELLO with it shares our listeners */
 	TAS_CMD_UNFORK,	    /* in: token: fork failed */

@@ -47,7 +47,7 @@ static int choose_port(struct sp *sp, struct tas_tuple *t, uint32_t *min_iss)
 			return 0;
 		}
 	}
-	return -EADDRNOTAVAIL;
+	return -EADDRINUSE; /* every one */
 }
 
 static int take_port(struct sp *sp, struct tas_tuple *t, uint32_t *min_iss)
@@ -59,7 +59,7 @@ static int take_port(struct sp *sp, struct tas_tuple *t, uint32_t *min_iss)
 	if (sp_conn_find(sp, t) != NULL)
 		return -EADDRINUSE;
 	w = sp_tw_find(sp, t);
-	return w == NULL || sp_tw_reuse(sp, w, min_iss) ? 0 : -EADDRNOTAVAIL;
+	return w == NULL || sp_tw_reuse(sp, w, min_iss) ? 0 : -EADDRINUSE;
 }
 
 /* ---- slot ---- */

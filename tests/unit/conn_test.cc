@@ -664,7 +664,7 @@ TEST_F(Conn, Ports_ChosenInRangeAndDistinct)
 		EXPECT_TRUE(seen.insert(c->tuple.lport).second);
 	}
 	EXPECT_EQ(connect_out(app, 10, 8080, &err), nullptr);
-	EXPECT_EQ(err, -EADDRNOTAVAIL);
+	EXPECT_EQ(err, -EADDRINUSE);
 	EXPECT_NE(connect_out(app, 10, 8081, &err),
 		nullptr); /* another destination has its own ten */
 }
@@ -686,7 +686,7 @@ TEST_F(Conn, Ports_AllInTimeWait_ReusedAfterASecond)
 	closed(c, FP_CLOSE_DONE, 1, end, 9500);
 	int err;
 	EXPECT_EQ(connect_out(app, 0, 8080, &err), nullptr);
-	EXPECT_EQ(err, -EADDRNOTAVAIL);
+	EXPECT_EQ(err, -EADDRINUSE);
 	fake_advance(sp, 2 * FAKE_SECOND);
 	c = connect_out(app, 0, 8080, &err);
 	ASSERT_NE(c, nullptr);
