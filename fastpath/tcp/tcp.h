@@ -30,7 +30,7 @@ struct tcp_env {
 	uint32_t nsent;
 	uint32_t min_rto_us; /* 200000 unless configured */
 	uint32_t rcvbuf_max, sndbuf_max;
-	uint32_t challenge_tokens; /* RFC 5961 section 7: refilled by the caller each second */
+	uint32_t challenge_tokens; /* RFC 5961 section 7: tcp_challenge_refill each second */
 	struct tas_fp_counters *cnt;
 };
 
@@ -38,6 +38,9 @@ struct tcp_env {
  * caller). */
 uint64_t tcp_sent_bytes(uint32_t count);
 void tcp_env_init(struct tcp_env *env, void *mem, uint32_t count);
+
+/* A second has passed: how many challenge ACKs the next one allows, by 32 random bits. */
+void tcp_challenge_refill(struct tcp_env *env, uint32_t random);
 
 /* Sets up a zeroed record from the handshake's result. Does not touch engine fields. */
 void tcp_install(struct fp_flow *f, struct fp_flow_cold *c, const struct fp_flow_init *in,
