@@ -66,7 +66,7 @@ struct tas_sockopts {
 	uint32_t keepalive;	 /* SO_KEEPALIVE */
 	uint32_t keepidle_s, keepintvl_s, keepcnt;
 	uint32_t user_timeout_ms;
-	uint32_t rcvbuf, sndbuf; /* bytes; fixes the size, no tuning */
+	uint32_t rcvbuf, sndbuf; /* bytes of payload; fixes the size, no tuning; rcvbuf bounds the window from the SYN on */
 	uint32_t maxseg;	 /* TCP_MAXSEG, bytes */
 	uint32_t cc;		 /* 0 default, else 1 + index of the algorithm */
 	uint32_t tos;		 /* IP_TOS */

@@ -110,6 +110,8 @@ struct tas_sock {
 	uint32_t gen;		 /* generation of the flow bound to the slot */
 	uint32_t core;		 /* whose bell to ring */
 	uint32_t flow;		 /* flow id, as in tasctl flows */
+	uint32_t rx_full;	 /* 1: the peer's window is as good as used up; stored before rx_head. A does not wait for more
+				  * bytes then, and rings after every read */
 	/* Line 1, A. */
 	uint64_t rx_tail __attribute__((aligned(TAS_CACHELINE))); /* bytes consumed: chunks wholly below are F's again */
 	uint64_t tx_head;	 /* bytes written */
