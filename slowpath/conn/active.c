@@ -163,6 +163,28 @@ void sp_connect_done(struct sp *sp, struct sp_conn *c)
 	sp_conn_list_del(sp, &app->connecting, NULL, c);
 }
 
+static void begin_towards(struct sp *sp, const struct sp_app *app, uint16_t neigh)
+{
+	struct sp_conn *c;
+
+	for (c = sp_conn_get(sp, app->connecting); c != NULL; c = sp_conn_get(sp, c->owner_next)) {
+		if (c->neigh != neigh || !(c->flags & SP_CONN_UNSENT))
+			continue;
+		c->sent_ns = sp->now_ns;
+		sp_conn_timer_set(sp, c, sp->now_ns + SYN_RTO_NS);
+		sp_emit_syn(sp, c);
+	}
+}
+
+void sp_connect_neigh_known(struct sp *sp, uint16_t neigh)
+{
+	uint32_t cursor = 1;
+	struct sp_app *app;
+
+	while ((app = sp_app_next(sp, &cursor)) != NULL)
+		begin_towards(sp, app, neigh);
+}
+
 static void fail_towards(struct sp *sp, struct sp_app *app, uint16_t neigh)
 {
 	struct sp_conn_input in = {.error = EHOSTUNREACH};

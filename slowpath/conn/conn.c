@@ -47,6 +47,17 @@ static int simultaneous_open(struct sp *sp, struct sp_conn *c, const struct sp_c
 	return 0;
 }
 
+/* What the core will send goes to the next hop, wherever the SYN came from. */
+static int has_next_hop(struct sp *sp, struct sp_conn *c)
+{
+	if (c->neigh == 0)
+		c->neigh = sp_neigh_for(
+			sp, c->tuple.raddr, c->flags & SP_CONN_PEERMAC ? c->peer_mac : NULL);
+	if (c->neigh == 0)
+		sp->cnt.drop_no_route++;
+	return c->neigh != 0;
+}
+
 static int accept_ack(struct sp *sp, struct sp_conn *c, const struct sp_conn_input *in)
 {
 	struct sp_listener *l = sp_listener_get(sp, c->listener);
@@ -58,6 +69,8 @@ static int accept_ack(struct sp *sp, struct sp_conn *c, const struct sp_conn_inp
 		l->dropped++;
 		return 1;
 	}
+	if (!has_next_hop(sp, c))
+		return 1; /* all neighbours in use; the peer tries again */
 	c->snd_wnd = in->seg->wnd;
 	if (!(in->seg->flags & TCP_SYN)) /* both opened at once: a SYN's window is not scaled */
 		c->snd_wnd <<= c->snd_wscale;

@@ -42,6 +42,7 @@ enum sp_conn_state {
 #define SP_CONN_TIMER	0x0080u /* in the timer wheel */
 #define SP_CONN_HALF	0x0100u /* counted among the half-open ones */
 #define SP_CONN_ORPHAN	0x0400u /* in its claimer's list of orphans */
+#define SP_CONN_UNSENT	0x1000u /* its SYN waits for the next hop's address */
 #define SP_CONN_PEERMAC 0x0200u /* peer_mac is known: frames go back to where the SYN came from */
 
 struct sp_conn {

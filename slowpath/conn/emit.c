@@ -36,17 +36,21 @@ static uint32_t build(struct sp *sp, uint8_t *frame, const struct tas_tuple *t, 
 	return WIRE_ETH_HDR + WIRE_IP4_HDR + len;
 }
 
-static void conn_send(struct sp *sp, const struct sp_conn *c, const struct wire_tcp *h)
+/* 0 = it could not go out yet. */
+static int conn_send(struct sp *sp, const struct sp_conn *c, const struct wire_tcp *h)
 {
 	uint8_t frame[NIC_HDR_MAX];
 	int direct = (c->flags & SP_CONN_PEERMAC) != 0;
 	uint32_t len =
 		build(sp, frame, &c->tuple, (uint8_t)c->opts.tos, direct ? c->peer_mac : NULL, h);
 
+	if (c->state == SP_CONN_SYN_SENT) /* made anew when the next hop has answered */
+		return sp_neigh_try(sp, c->neigh, frame, len);
 	if (direct)
 		sp_frame_send(sp, frame, len);
 	else
 		sp_neigh_send(sp, c->neigh, frame, len);
+	return 1;
 }
 
 static struct wire_tcp header(const struct tas_tuple *t, uint8_t flags)
@@ -98,7 +102,10 @@ void sp_emit_syn(struct sp *sp, struct sp_conn *c)
 		h.wscale = c->rcv_wscale;
 	h.sack_ok = (c->flags & SP_CONN_SACK) != 0;
 	add_timestamps(sp, c, &h);
-	conn_send(sp, c, &h);
+	if (conn_send(sp, c, &h))
+		c->flags &= ~SP_CONN_UNSENT;
+	else
+		c->flags |= SP_CONN_UNSENT;
 }
 
 void sp_emit_ack(struct sp *sp, const struct sp_conn *c)

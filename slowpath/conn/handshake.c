@@ -101,9 +101,6 @@ void sp_conn_establish(struct sp *sp, struct sp_conn *c)
 	sp_conn_timer_clear(sp, c);
 	sp_half_open_remove(sp, c);
 	sp_connect_done(sp, c);
-	if (c->neigh == 0)
-		c->neigh = sp_neigh_for(
-			sp, c->tuple.raddr, c->flags & SP_CONN_PEERMAC ? c->peer_mac : NULL);
 	c->cc = algorithm_of(sp, c);
 	cc_algos[c->cc]->init(&c->cc_state, c->mss, sp->now_ns, &c->cc_params);
 	sp->cnt.conn_established++;
@@ -422,6 +419,8 @@ static void input_unknown(struct sp *sp, const struct sp_conn_input *in)
 		stray(sp, s, in->frame);
 	else if (s->tuple.rport == 0)
 		sp->cnt.drop_syn_bad++;
+	else if (sp_route_find(sp, s->tuple.raddr) == NULL)
+		sp->cnt.drop_no_route++; /* our answer could go back, but nothing after it */
 	else
 		passive_open(sp, l, s, in->frame, min_iss);
 }

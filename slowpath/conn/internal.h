@@ -70,7 +70,7 @@ void sp_tcp_input(
  * record. */
 void sp_conn_offer_options(struct sp *sp, struct sp_conn *c);
 void sp_conn_take_options(struct sp *sp, struct sp_conn *c, const struct seg *s);
-/* Handshake done: congestion control, next hop, message to the core. */
+/* Handshake done, next hop known: congestion control, message to the core. */
 void sp_conn_establish(struct sp *sp, struct sp_conn *c);
 /* Drops the oldest half-open connection of a listener (or of all: l NULL). */
 void sp_half_open_drop_oldest(struct sp *sp, struct sp_listener *l);
@@ -87,6 +87,8 @@ int sp_connect(struct sp *sp, struct sp_app *app, uint32_t slot, const struct ta
 void sp_connect_failed(struct sp *sp, struct sp_conn *c, int error);
 /* Takes it out of its program's list of handshakes. */
 void sp_connect_done(struct sp *sp, struct sp_conn *c);
+/* The next hop has answered: handshakes towards it that wait for that begin. */
+void sp_connect_neigh_known(struct sp *sp, uint16_t neigh);
 /* The next hop did not answer: handshakes towards it fail with EHOSTUNREACH. */
 void sp_connect_neigh_failed(struct sp *sp, uint16_t neigh);
 

@@ -3,7 +3,7 @@
  *
  * An entry is INCOMPLETE until the first answer, REACHABLE for 30 s after one, then STALE: still
  * used, but the first use asks again (PROBE). Three questions without answer make it FAILED. One
- * frame waits per entry. Entries are made only for next hops of ours and for who asks us from a
+ * frame waits per entry, besides the SYNs of all handshakes, which are made when it is known. Entries are made only for next hops of ours and for who asks us from a
  * connected prefix; when the table is full the longest unused one that no connection refers to
  * gives way. Owner: slow path thread. RFC 826, 1122 2.3.2, 5227 section 3; names of the states from
  * RFC 4861 7.3.2.
@@ -152,15 +152,25 @@ static void flush_frame(struct sp *sp, struct sp_neigh *n)
 	n->frame_len = 0;
 }
 
+/* Can frames be sent to it now? */
+static int is_known(const struct sp_neigh *n)
+{
+	return n->state != SP_NEIGH_INCOMPLETE && n->state != SP_NEIGH_FAILED;
+}
+
 /* An answer, or a hint that is as good until we need to be sure. */
 static void learn(struct sp *sp, struct sp_neigh *n, const uint8_t mac[6], int confirmed)
 {
+	int was_known = is_known(n);
+
 	memcpy(n->mac, mac, 6);
 	n->tries = 0;
 	n->state = confirmed ? SP_NEIGH_REACHABLE : SP_NEIGH_STALE;
 	n->confirmed_ns = sp->now_ns;
 	publish(sp, n);
 	flush_frame(sp, n);
+	if (!was_known)
+		sp_connect_neigh_known(sp, n->id);
 }
 
 /* ---- questions ---- */
@@ -219,7 +229,7 @@ uint16_t sp_neigh_for(struct sp *sp, const uint8_t dst[16], const uint8_t *mac)
 		return 0;
 	n->refs++;
 	n->used_ns = sp->now_ns;
-	if (n->state != SP_NEIGH_INCOMPLETE && n->state != SP_NEIGH_FAILED)
+	if (is_known(n))
 		return n->id;
 	if (mac != NULL)
 		learn(sp, n, mac, 0);
@@ -258,6 +268,23 @@ void sp_neigh_used(struct sp *sp, uint16_t id)
 	}
 }
 
+int sp_neigh_try(struct sp *sp, uint16_t id, uint8_t *frame, uint32_t len)
+{
+	struct sp_neigh *n = sp_neigh_get(sp, id);
+	int known;
+
+	if (n == NULL)
+		return 0;
+	known = is_known(n);
+	if (known) {
+		memcpy(frame, n->mac, 6);
+		sp_frame_send(sp, frame, len);
+	}
+	if (n->state != SP_NEIGH_REACHABLE && n->state != SP_NEIGH_PROBE)
+		sp_neigh_used(sp, id);
+	return known;
+}
+
 void sp_neigh_send(struct sp *sp, uint16_t id, uint8_t *frame, uint32_t len)
 {
 	struct sp_neigh *n = sp_neigh_get(sp, id);
@@ -266,17 +293,12 @@ void sp_neigh_send(struct sp *sp, uint16_t id, uint8_t *frame, uint32_t len)
 		sp->cnt.drop_neigh_queue++;
 		return;
 	}
-	if (n->state == SP_NEIGH_INCOMPLETE || n->state == SP_NEIGH_FAILED) {
-		if (n->frame_len != 0)
-			sp->cnt.drop_neigh_queue++; /* the older one gives way: RFC 1122 2.3.2.2 */
-		memcpy(n->frame, frame, len);
-		n->frame_len = len;
-	} else {
-		memcpy(frame, n->mac, 6);
-		sp_frame_send(sp, frame, len);
-	}
-	if (n->state != SP_NEIGH_REACHABLE && n->state != SP_NEIGH_PROBE)
-		sp_neigh_used(sp, id);
+	if (sp_neigh_try(sp, id, frame, len))
+		return;
+	if (n->frame_len != 0)
+		sp->cnt.drop_neigh_queue++; /* the older one gives way: RFC 1122 2.3.2.2 */
+	memcpy(n->frame, frame, len);
+	n->frame_len = len;
 }
 
 /* ---- answers ---- */

@@ -36,6 +36,8 @@ void sp_neigh_unref(struct sp *sp, uint16_t id);
 /* Sends an Ethernet frame to the neighbour (its destination MAC is filled in), or keeps it until
  * ARP has answered. */
 void sp_neigh_send(struct sp *sp, uint16_t id, uint8_t *frame, uint32_t len);
+/* The same, but keeps nothing: 1 = sent, 0 = the neighbour is being asked. */
+int sp_neigh_try(struct sp *sp, uint16_t id, uint8_t *frame, uint32_t len);
 /* A core missed the neighbour, or used it while stale (FP_EV_NEIGH). */
 void sp_neigh_used(struct sp *sp, uint16_t id);
 void sp_neigh_tick(struct sp *sp);

@@ -1,6 +1,7 @@
 /*
  * Neighbours: resolution, ageing, what is believed. RFC 826, 1122 2.3.2, 5227. And echo replies.
  */
+#include <set>
 #include "sp_peer.h"
 
 namespace
@@ -162,6 +163,84 @@ TEST_F(Arp, QueuedFrame_LeavesWithTheAnswer_OneOnly)
 	ASSERT_EQ(fake_nframes, 1u);
 	EXPECT_EQ(fake_frames[0].len, 100u);
 	EXPECT_EQ(memcmp(fake_frames[0].data, fake_peer_mac, 6), 0);
+}
+
+/* However many handshakes begin before the answer, all their SYNs leave with it. */
+TEST_F(Arp, Handshakes_AllBeginWithTheAnswer)
+{
+	struct sp_app *app = program();
+	std::set<uint16_t> ports;
+	struct sp_conn *c[20];
+	fake_forget();
+	for (uint32_t i = 0; i < 20; i++) {
+		c[i] = connect_out(app, i, 80, nullptr, 0, 7);
+		ASSERT_NE(c[i], nullptr);
+	}
+	ASSERT_EQ(fake_nframes, 1u); /* the question */
+	fake_nframes = 0;
+	fake_advance(sp, FAKE_SECOND / 2);
+	arp(2, 7);
+	ASSERT_EQ(fake_nframes, 20u);
+	for (uint32_t i = 0; i < 20; i++) {
+		struct seg s = sent(i);
+		EXPECT_EQ(s.flags & TCP_SYN, TCP_SYN);
+		ports.insert(s.tuple.rport); /* ours, as the peer sees it */
+	}
+	EXPECT_EQ(ports.size(), 20u);
+	EXPECT_EQ(sp->cnt.syn_retrans, 0u);
+	EXPECT_EQ(sp->cnt.drop_neigh_queue, 0u);
+	/* The round trip begins when the SYN leaves, and so does its time-out. */
+	EXPECT_EQ(c[0]->sent_ns, sp->now_ns);
+	fake_nframes = 0;
+	fake_advance(sp, FAKE_SECOND * 9 / 10);
+	EXPECT_EQ(fake_nframes, 0u);
+	fake_advance(sp, FAKE_SECOND / 5);
+	EXPECT_EQ(fake_nframes, 20u);
+}
+
+TEST_F(Arp, NoRouteBack_NoHandshake)
+{
+	struct sp_app *app = program();
+	listener(app, 80);
+	fake_forget();
+	uint8_t frame[2048];
+	struct wire_tcp syn = head(4000, 80, TCP_SYN, 1);
+	uint32_t len = fake_tcp(frame, 1, &syn, nullptr, 0), far = htonl(0xc0a80101);
+	uint16_t sum;
+	wire_ip4_emit(frame + WIRE_ETH_HDR, far, fake_addr(2), 6, (uint16_t)(len - WIRE_ETH_HDR), 1, 0, 64);
+	memset(frame + WIRE_ETH_HDR + WIRE_IP4_HDR + 16, 0, 2);
+	sum = wire_csum_fold(wire_csum_add(
+		wire_csum_pseudo4(far, fake_addr(2), 6, len - WIRE_ETH_HDR - WIRE_IP4_HDR),
+		frame + WIRE_ETH_HDR + WIRE_IP4_HDR, len - WIRE_ETH_HDR - WIRE_IP4_HDR));
+	memcpy(frame + WIRE_ETH_HDR + WIRE_IP4_HDR + 16, &sum, 2);
+	fake_receive(sp, frame, len);
+	EXPECT_EQ(fake_nframes, 0u);
+	EXPECT_EQ(sp->cnt.drop_no_route, 1u);
+	EXPECT_EQ(sp->cnt.conn_passive, 0u);
+}
+
+/* A peer beyond the last neighbour entry is not accepted, since nothing could be sent to it, but may try again. */
+TEST_F(Arp, TableFullOfReferenced_HandshakeWaits)
+{
+	fake_stop(sp);
+	options = {"--routes=10.1.0.0/16"};
+	start();
+	struct sp_app *app = program();
+	listener(app, 80);
+	uint8_t addr[16];
+	uint16_t last = 0;
+	for (uint32_t i = 0; i < FP_MAX_NEIGH - 1; i++) {
+		tas_addr_from_v4(addr, htonl(0x0a010000 + i + 1));
+		last = sp_neigh_for(sp, addr, fake_peer_mac);
+	}
+	struct sp_conn *c = connect_peer(4000, 80);
+	ASSERT_NE(c, nullptr);
+	EXPECT_EQ(c->state, SP_CONN_SYN_RCVD);
+	EXPECT_EQ(sp->cnt.drop_no_route, 1u);
+	sp_neigh_unref(sp, last);
+	receive(head(4000, 80, TCP_ACK, 5001, c->iss + 1));
+	EXPECT_EQ(c->state, SP_CONN_OPEN);
+	EXPECT_NE(c->neigh, 0);
 }
 
 TEST_F(Arp, TableFull_UnreferencedGiveWay)
