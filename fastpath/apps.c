@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <sys/epoll.h>
+#include "alloc.h"
 #include "core.h"
 
 int fp_app_share(struct fp_app *app)
@@ -17,10 +18,10 @@ int fp_app_share(struct fp_app *app)
 	struct fp_app_shared *sh = app->core_priv;
 
 	if (!sh) {
-		sh = calloc(1, sizeof(*sh) + words * 8);
+		sh = fp_calloc(1, sizeof(*sh) + words * 8);
 		if (!sh)
 			return -ENOMEM;
-		sh->slots = calloc(app->nslots, sizeof(*sh->slots));
+		sh->slots = fp_calloc(app->nslots, sizeof(*sh->slots));
 		if (!sh->slots) {
 			free(sh);
 			return -ENOMEM;
@@ -60,7 +61,7 @@ static void put_gone(struct fp_core *core, uint32_t id)
 void fp_app_add(struct fp_core *core, uint32_t id)
 {
 	struct fp_app *app = &core->fp->apps[id];
-	struct fp_app_core *ac = calloc(1, sizeof(*ac));
+	struct fp_app_core *ac = fp_calloc(1, sizeof(*ac));
 
 	if (!ac) {
 		tas_xchg(&app->bad, 1);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "alloc.h"
 
 #define HUGE_BYTES (2ull << 20)
 
@@ -16,17 +17,14 @@ static int map_memfd(struct fp_arena *a, const char *name, unsigned int flags)
 {
 	int err;
 
-	a->fd = memfd_create(name, MFD_CLOEXEC | flags);
+	a->fd = fp_memfd(name, flags, a->bytes);
 	if (a->fd < 0)
 		return -errno;
-	if (ftruncate(a->fd, (off_t)a->bytes) == 0) {
-		a->head = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, a->fd, 0);
-		if (a->head != MAP_FAILED)
-			return 0;
-	}
+	a->head = fp_map_fd(a->fd, a->bytes, 0);
+	if (a->head)
+		return 0;
 	err = -errno;
 	close(a->fd);
-	a->head = NULL;
 	return err;
 }
 

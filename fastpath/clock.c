@@ -102,6 +102,14 @@ static void rebase(struct base *b)
 	b->ns = ns;
 }
 
+uint64_t fp_tsc_hz(void)
+{
+	fp_now_ns(); /* measures it, the first time */
+	if (tas_load_acq(&kind) != CLOCK_TSC)
+		return 0;
+	return (uint64_t)(((unsigned __int128)1000000000 << 32) / tas_load(&mult));
+}
+
 uint64_t fp_now_ns(void)
 {
 	struct base *b = &base;
@@ -125,6 +133,11 @@ uint64_t fp_now_ns(void)
 	return now;
 }
 #else
+uint64_t fp_tsc_hz(void)
+{
+	return 0;
+}
+
 uint64_t fp_now_ns(void)
 {
 	return kernel_ns();

@@ -124,6 +124,7 @@ struct fp_core {
 	uint32_t ntx;
 	uint16_t ip_id;
 	struct nic_txpkt *tx; /* NIC_BURST */
+	struct fp_fault *fault; /* NULL but in tests */
 
 	/* Frames from the other cores (index: source). */
 	struct fp_forward *from;

@@ -3,6 +3,7 @@
  * rounded to 16 bytes and contiguous: a record that would cross the end of the ring is preceded by
  * a skip record.
  */
+#include "alloc.h"
 #include "forward.h"
 #include <errno.h>
 #include <string.h>
@@ -20,12 +21,9 @@ _Static_assert(sizeof(struct record) == 16, "records stay aligned");
 
 int fp_forward_init(struct fp_forward *r)
 {
-	r->mem = mmap(
-		NULL, FP_FORWARD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (r->mem == MAP_FAILED) {
-		r->mem = NULL;
+	r->mem = fp_pages(FP_FORWARD_BYTES);
+	if (!r->mem)
 		return -ENOMEM;
-	}
 	r->head = r->tail = 0;
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "alloc.h"
 #include "core.h"
 #include "tas/yield.h"
 
@@ -46,16 +47,15 @@ static int create_own_app(struct fp *fp)
 	struct fp_app *app = &fp->apps[FP_APP_NONE];
 	uint32_t i;
 
-	app->rx_next = calloc(FP_OWN_SEGS * TAS_SEG_CHUNKS, sizeof(*app->rx_next));
+	app->rx_next = fp_calloc(FP_OWN_SEGS * TAS_SEG_CHUNKS, sizeof(*app->rx_next));
 	if (!app->rx_next)
 		return -ENOMEM;
 	app->nsegs_max = FP_OWN_SEGS;
 	app->ncores = fp->ncores;
 	for (i = 0; i < FP_OWN_SEGS; i++) {
-		void *p = mmap(NULL, TAS_SEG_BYTES, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		void *p = fp_pages(TAS_SEG_BYTES);
 
-		if (p == MAP_FAILED)
+		if (!p)
 			return -ENOMEM;
 		app->seg[i] = p;
 		app->nsegs = i + 1;
@@ -69,7 +69,7 @@ static int create_own_chunks(struct fp_core *core)
 {
 	struct fp *fp = core->fp;
 	struct fp_app *app = &fp->apps[FP_APP_NONE];
-	struct fp_app_core *ac = calloc(1, sizeof(*ac));
+	struct fp_app_core *ac = fp_calloc(1, sizeof(*ac));
 	uint32_t share = FP_OWN_SEGS * TAS_SEG_CHUNKS / fp->ncores, i;
 
 	if (!ac)
@@ -92,10 +92,9 @@ static int create_rings(struct fp_core *core)
 	for (i = 0; i < FP_EXC_CLASSES; i++)
 		if (spsc_init(&core->exc[i], FP_EXC_RING, sizeof(struct fp_exc)))
 			return -ENOMEM;
-	core->from = aligned_alloc(TAS_CACHELINE, core->fp->ncores * sizeof(*core->from));
+	core->from = fp_calloc_lines(core->fp->ncores, sizeof(*core->from));
 	if (!core->from)
 		return -ENOMEM;
-	memset(core->from, 0, core->fp->ncores * sizeof(*core->from));
 	for (i = 0; i < core->fp->ncores; i++)
 		if (i != core->id && fp_forward_init(&core->from[i]))
 			return -ENOMEM;
@@ -108,7 +107,7 @@ static int create_fds(struct fp_core *core)
 	int port = nic_rx_fd(core->fp->nic, core->id);
 
 	core->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	core->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	core->wake_fd = fp_eventfd();
 	if (core->epoll_fd < 0 || core->wake_fd < 0)
 		return -errno;
 	if (epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, core->wake_fd, &edge))
@@ -123,10 +122,9 @@ static int create_env(struct fp_core *core)
 	const struct fp_conf *conf = &core->fp->conf;
 	uint64_t want = (uint64_t)conf->max_flows * 4 / conf->ncores;
 	uint32_t count = want < SENT_MIN ? SENT_MIN : want > SENT_MAX ? SENT_MAX : (uint32_t)want;
-	void *mem = mmap(NULL, tcp_sent_bytes(count), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *mem = fp_pages(tcp_sent_bytes(count));
 
-	if (mem == MAP_FAILED)
+	if (!mem)
 		return -ENOMEM;
 	core->sent_mem = mem;
 	core->sent_bytes = tcp_sent_bytes(count);
@@ -148,11 +146,13 @@ static int create_core(struct fp *fp, uint32_t id)
 	core->id = id;
 	core->fp = fp;
 	core->epoll_fd = core->wake_fd = -1;
-	core->tx = calloc(NIC_BURST, sizeof(*core->tx));
-	core->neigh_told_ns = calloc(FP_MAX_NEIGH, sizeof(*core->neigh_told_ns));
+	core->tx = fp_calloc(NIC_BURST, sizeof(*core->tx));
+	core->neigh_told_ns = fp_calloc(FP_MAX_NEIGH, sizeof(*core->neigh_told_ns));
 	if (!core->tx || !core->neigh_told_ns)
 		return -ENOMEM;
-	err = create_env(core);
+	err = fp_fault_create(&fp->conf.fault, id, &core->fault);
+	if (!err)
+		err = create_env(core);
 	if (!err)
 		err = create_rings(core);
 	if (!err)
@@ -183,7 +183,7 @@ int fp_create(const struct fp_conf *conf, struct fp **out)
 	if (conf->ncores == 0 || conf->ncores > TAS_MAX_CORES || conf->max_flows == 0 ||
 		conf->naddrs > TAS_INFO_ADDRS)
 		return -EINVAL;
-	fp = calloc(1, sizeof(*fp));
+	fp = fp_calloc(1, sizeof(*fp));
 	if (!fp)
 		return -ENOMEM;
 	fp->conf = *conf;
@@ -191,11 +191,9 @@ int fp_create(const struct fp_conf *conf, struct fp **out)
 	fp->caps = nic_caps(conf->nic);
 	fp->ncores = conf->ncores;
 	fp->max_flow = conf->max_flows;
-	fp->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	fp->cores = aligned_alloc(TAS_CACHELINE, fp->ncores * sizeof(*fp->cores));
+	fp->event_fd = fp_eventfd();
+	fp->cores = fp_calloc_lines(fp->ncores, sizeof(*fp->cores));
 	err = fp->event_fd < 0 || !fp->cores ? -ENOMEM : 0;
-	if (fp->cores)
-		memset(fp->cores, 0, fp->ncores * sizeof(*fp->cores));
 	if (!err)
 		err = create_arenas(fp);
 	if (!err)
@@ -222,6 +220,7 @@ static void destroy_core(struct fp_core *core)
 	free(core->from);
 	free(core->tx);
 	free(core->neigh_told_ns);
+	fp_fault_destroy(core->fault);
 	spsc_destroy(&core->msgs);
 	spsc_destroy(&core->events);
 	for (i = 0; i < FP_EXC_CLASSES; i++)

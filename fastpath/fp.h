@@ -7,6 +7,7 @@
 #define FP_FP_H
 
 #include <stdint.h>
+#include "fault.h"
 #include "flow.h"
 #include "nic/nic.h"
 #include "tas/counters.h"
@@ -25,6 +26,7 @@ struct fp_conf {
 	uint32_t rcvbuf_max, sndbuf_max; /* bytes per flow */
 	uint32_t min_rto_us;
 	uint64_t hash_key[2];
+	struct fp_fault_conf fault; /* for tests: all zero = none */
 	uint32_t naddrs; /* addresses served (destination check) */
 	uint8_t addrs[TAS_INFO_ADDRS][16];
 };
@@ -137,6 +139,8 @@ int fp_flow_info(struct fp *fp, uint32_t flow, struct fp_flow_info *out);
 const struct tas_fp_counters *fp_counters(struct fp *fp, uint32_t core);
 uint32_t fp_ncores(const struct fp *fp);
 
+/* Ticks of the TSC a second as measured; 0 = there is no TSC that runs evenly. Any thread. */
+uint64_t fp_tsc_hz(void);
 /* Nanoseconds of CLOCK_MONOTONIC computed from the TSC, no system call, no overflow. Any thread. */
 uint64_t fp_now_ns(void);
 

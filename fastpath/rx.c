@@ -259,6 +259,27 @@ static void count_frames(struct fp_core *core, const struct nic_rxpkt *pkts, uin
 		core->cnt.rx_bytes += pkts[i].len;
 }
 
+/* Frames with what the injector makes of them; twice a burst and one more at most. */
+static void harmed_frames(struct fp_core *core, const struct nic_rxpkt *pkts, uint32_t n)
+{
+	uint32_t done, some;
+
+	n = fp_fault_in(core->fault, pkts, n, &pkts, &core->cnt.faults);
+	for (done = 0; done < n; done += some) {
+		some = n - done < NIC_BURST ? n - done : NIC_BURST;
+		fp_rx_frames(core, pkts + done, some);
+	}
+}
+
+/* The core's one way in. */
+static void take_in(struct fp_core *core, const struct nic_rxpkt *pkts, uint32_t n)
+{
+	if (__builtin_expect(core->fault != NULL, 0))
+		harmed_frames(core, pkts, n);
+	else
+		fp_rx_frames(core, pkts, n);
+}
+
 static uint32_t poll_nic(struct fp_core *core)
 {
 	struct nic_rxpkt pkts[NIC_BURST];
@@ -272,12 +293,14 @@ static uint32_t poll_nic(struct fp_core *core)
 		core->nic_dead = (uint32_t)fp_event_put(core, &ev);
 		return 0;
 	}
-	if (n == 0)
+	if (n == 0 && !(core->fault && fp_fault_holds(core->fault)))
 		return 0;
-	count_frames(core, pkts, (uint32_t)n);
-	fp_rx_frames(core, pkts, (uint32_t)n);
-	nic_rx_done(core->fp->nic, core->id);
-	return (uint32_t)n;
+	if (n > 0)
+		count_frames(core, pkts, (uint32_t)n);
+	take_in(core, pkts, (uint32_t)n);
+	if (n > 0)
+		nic_rx_done(core->fp->nic, core->id);
+	return (uint32_t)n + (core->fault != NULL && fp_fault_holds(core->fault));
 }
 
 /* Frames that other cores received for us (counted there). */

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "alloc.h"
 #include "tas/atomic.h"
 
 struct spsc {
@@ -29,7 +30,7 @@ struct spsc {
 static inline int spsc_init(struct spsc *r, uint32_t count, uint32_t size)
 {
 	memset(r, 0, sizeof(*r));
-	r->mem = (uint8_t *)calloc(count, size);
+	r->mem = (uint8_t *)fp_calloc(count, size);
 	r->mask = count - 1;
 	r->size = size;
 	return r->mem ? 0 : -1;

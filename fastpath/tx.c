@@ -66,22 +66,25 @@ void fp_gso_set(const struct fp *fp, const struct fp_flow *f, struct fp_flow_col
 	c->gso_max = fp->caps->tso && max > f->mss ? max - max % f->mss : f->mss;
 }
 
-static void count_tx(struct fp_core *core, int first, int count)
+static void count_tx(struct fp_core *core, const struct nic_txpkt *pkts, int count)
 {
 	int i;
 
 	core->cnt.tx_packets += (uint32_t)count;
-	for (i = first; i < first + count; i++)
-		core->cnt.tx_bytes += core->tx[i].hdr_len + core->tx[i].payload_len;
+	for (i = 0; i < count; i++)
+		core->cnt.tx_bytes += pkts[i].hdr_len + pkts[i].payload_len;
 }
 
 void fp_tx_flush(struct fp_core *core)
 {
+	const struct nic_txpkt *pkts = core->tx;
 	int total = (int)core->ntx, done = 0;
 	uint32_t tries;
 
+	if (__builtin_expect(core->fault != NULL, 0)) /* the core's one way out */
+		total = (int)fp_fault_out(core->fault, pkts, core->ntx, &pkts, &core->cnt.faults);
 	for (tries = 0; done < total && tries < TX_RETRIES; tries++) {
-		int n = nic_tx(core->fp->nic, core->id, core->tx + done, total - done);
+		int n = nic_tx(core->fp->nic, core->id, pkts + done, total - done);
 
 		if (n < 0) {
 			core->cnt.drop_tx_error++; /* this frame; the next ones may do */
@@ -89,7 +92,7 @@ void fp_tx_flush(struct fp_core *core)
 			tries = 0;
 			continue;
 		}
-		count_tx(core, done, n);
+		count_tx(core, pkts + done, n);
 		done += n;
 		if (n > 0)
 			tries = 0;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+#include "alloc.h"
 #include "app_internal.h"
 #include "conn/internal.h"
 #include "flowctl.h"
@@ -63,7 +64,7 @@ struct sp_app *sp_app_new(struct sp *sp)
 		id++;
 	if (id == FP_MAX_APPS || sp->apps.count >= sp->apps.max)
 		return NULL;
-	app = calloc(1, sizeof(*app));
+	app = fp_calloc(1, sizeof(*app));
 	if (app == NULL)
 		return NULL;
 	app->id = id;
@@ -244,7 +245,16 @@ void sp_apps_free(struct sp *sp)
 
 void sp_drain(struct sp *sp)
 {
+	uint32_t cursor = 1;
+	struct sp_app *app;
+
 	if (!sp->apps.draining)
 		sp_info("app", "draining: no new programs and connections");
 	sp->apps.draining = 1;
+	while ((app = sp_app_next(sp, &cursor)) != NULL) {
+		struct fp_app *fa = sp_app_fp(sp, app);
+
+		if (fa != NULL)
+			sp_region_policy(sp, fa->info);
+	}
 }

@@ -40,6 +40,8 @@ struct sp_region_fds {
 };
 /* Makes the control segment and the read-only page and fills the cores' record. 0 or -errno. */
 int sp_region_create(struct sp *sp, struct sp_app *app, struct sp_region_fds *fds);
+/* What the service takes, into a program's page. */
+void sp_region_policy(const struct sp *sp, struct tas_info *info);
 /* One more chunk segment: its index, or -errno; *fd is the caller's. */
 int sp_region_segment(struct sp *sp, struct sp_app *app, int *fd);
 /* The cores hold nothing any more. */

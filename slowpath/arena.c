@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "alloc.h"
 
 #define HEAD_BYTES 64u
 
@@ -20,12 +21,10 @@ static int map(struct sp_arena *a)
 {
 	void *p;
 
-	if (ftruncate(a->fd, (off_t)a->bytes) != 0)
-		return -errno;
 	if (fcntl(a->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
 		return -errno;
-	p = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, a->fd, 0);
-	if (p == MAP_FAILED)
+	p = fp_map_fd(a->fd, a->bytes, MAP_NORESERVE);
+	if (p == NULL)
 		return -errno;
 	a->head = p;
 	a->records = (uint8_t *)p + HEAD_BYTES;
@@ -40,7 +39,7 @@ int sp_arena_create(struct sp_arena *a, const char *name, uint32_t record_bytes,
 	a->record_bytes = record_bytes;
 	a->capacity = capacity;
 	a->bytes = HEAD_BYTES + (uint64_t)record_bytes * capacity;
-	a->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	a->fd = fp_memfd(name, MFD_ALLOW_SEALING, a->bytes);
 	if (a->fd < 0)
 		return -errno;
 	err = map(a);

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "alloc.h"
 #include "conn/internal.h"
 
 #define BACKLOG_START 256u
@@ -21,7 +22,7 @@ static void release(struct sp_msg *m)
 static int grow(struct sp_backlog *b)
 {
 	uint32_t size = b->size == 0 ? BACKLOG_START : b->size * 2, i;
-	struct sp_msg *msgs = malloc((size_t)size * sizeof(*msgs));
+	struct sp_msg *msgs = fp_malloc((size_t)size * sizeof(*msgs));
 
 	if (msgs == NULL)
 		return -1;
@@ -174,7 +175,7 @@ void sp_flow_frame(struct sp *sp, const struct sp_conn *c, const uint8_t *frame,
 	uint16_t gso_size)
 {
 	struct sp_msg m = message(SP_FRAME, c);
-	uint8_t *copy = malloc(len);
+	uint8_t *copy = fp_malloc(len);
 
 	if (copy == NULL)
 		return; /* as if the network had lost it */

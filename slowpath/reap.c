@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "alloc.h"
 #include "sp.h"
 
 struct sp_reap {
@@ -27,7 +28,7 @@ static void release(struct sp_reap *r)
 
 static void add(struct sp *sp, int fd, void *map, uint64_t bytes)
 {
-	struct sp_reap *r = calloc(1, sizeof(*r));
+	struct sp_reap *r = fp_calloc(1, sizeof(*r));
 
 	if (r == NULL)
 		return; /* kept for good: a core may be using it */

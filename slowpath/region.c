@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "alloc.h"
 #include "app_internal.h"
 #include "net/internal.h"
 #include "tas/explain.h"
@@ -31,16 +32,9 @@ static uint64_t align(uint64_t v, uint64_t to)
 
 static int make_memfd(const char *name, uint64_t bytes)
 {
-	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), err;
+	int fd = fp_memfd(name, MFD_ALLOW_SEALING, bytes);
 
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)bytes) != 0) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
+	return fd < 0 ? -errno : fd;
 }
 
 /* A sealed, mapped memfd: its descriptor, or -errno. */
@@ -50,13 +44,13 @@ static int make_mapped(const char *name, uint64_t bytes, int extra_seals, void *
 
 	if (fd < 0)
 		return fd;
-	*map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-	if (*map != MAP_FAILED &&
+	*map = fp_map_fd(fd, bytes, MAP_NORESERVE);
+	if (*map != NULL &&
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | extra_seals) ==
 			0)
 		return fd;
 	err = -errno;
-	if (*map != MAP_FAILED)
+	if (*map != NULL)
 		munmap(*map, bytes);
 	*map = NULL;
 	close(fd);
@@ -65,10 +59,7 @@ static int make_mapped(const char *name, uint64_t bytes, int extra_seals, void *
 
 static void *private_array(uint64_t count)
 {
-	void *p = mmap(NULL, align(count * sizeof(uint32_t), PAGE), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
+	return fp_pages(align(count * sizeof(uint32_t), PAGE));
 }
 
 static void free_array(void *p, uint64_t count)
@@ -128,6 +119,13 @@ static void describe(const struct fp_app *fa, uint64_t bytes)
 	r->nexplain = TAS_EXPLAIN_MAX;
 }
 
+void sp_region_policy(const struct sp *sp, struct tas_info *info)
+{
+	tas_store(&info->policy, TAS_POLICY_KNOWN | (sp->apps.draining
+							     ? 0
+							     : TAS_POLICY_CONNECT | TAS_POLICY_LISTEN));
+}
+
 static void fill_page(const struct sp *sp, struct tas_info *info)
 {
 	info->magic = TAS_INFO_MAGIC;
@@ -137,6 +135,8 @@ static void fill_page(const struct sp *sp, struct tas_info *info)
 	info->epoch = sp->epoch;
 	info->heartbeat = sp->now_ns;
 	info->ncores = sp->ncores;
+	info->tsc_hz = fp_tsc_hz();
+	sp_region_policy(sp, info);
 	sp_net_publish(sp, info);
 }
 
@@ -145,7 +145,7 @@ static int make_eventfds(struct fp_app *fa)
 	uint32_t i;
 
 	for (i = 0; i < fa->ncores; i++) {
-		fa->core_fd[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		fa->core_fd[i] = fp_eventfd();
 		if (fa->core_fd[i] < 0)
 			return -errno;
 	}

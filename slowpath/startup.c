@@ -244,7 +244,13 @@ static int start_cores(struct sp *sp)
 		.rcvbuf_max = sp->conf.rcvbuf_max,
 		.sndbuf_max = sp->conf.sndbuf_max,
 		.min_rto_us = sp->conf.min_rto * 1000,
-		.naddrs = sp->conf.addresses.n};
+		.naddrs = sp->conf.addresses.n,
+		.fault = {.seed = sp->conf.fault_seed,
+			.where = sp->conf.fault_where,
+			.drop = sp->conf.fault_drop,
+			.duplicate = sp->conf.fault_duplicate,
+			.reorder = sp->conf.fault_reorder,
+			.corrupt = sp->conf.fault_corrupt}};
 	uint8_t plen;
 	uint32_t i;
 
@@ -253,6 +259,8 @@ static int start_cores(struct sp *sp)
 	for (i = 0; i < fc.naddrs; i++)
 		sp_parse_prefix(sp->conf.addresses.item[i], fc.addrs[i], &plen);
 	sp_random(fc.hash_key, sizeof(fc.hash_key));
+	if (fc.fault.where != 0)
+		sp_warn("start", "frames are harmed on purpose: options fault_* are for tests");
 	return complain("start", "cannot make the fast path", fp_create(&fc, &sp->fp));
 }
 

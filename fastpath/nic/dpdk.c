@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "alloc.h"
 #include "port.h"
 #include "tas/wire.h"
 
@@ -243,7 +244,7 @@ static const char *set_up(struct nic *n, struct dpdk *d, const struct nic_conf *
 
 static int dpdk_open(struct nic *n, const struct nic_conf *conf)
 {
-	struct dpdk *d = calloc(1, sizeof(*d) + conf->nqueues * sizeof(d->rx[0]));
+	struct dpdk *d = fp_calloc(1, sizeof(*d) + conf->nqueues * sizeof(d->rx[0]));
 	const char *failed;
 	int err = 0;
 

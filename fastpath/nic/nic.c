@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "alloc.h"
 #include "port.h"
 #include "tas/wire.h"
 
@@ -32,7 +33,7 @@ int nic_open(const struct nic_conf *conf, struct nic **out)
 		nic_complain(conf->device, "neither tap:NAME nor dpdk:DEVICE", EINVAL);
 		return -EINVAL;
 	}
-	n = calloc(1, sizeof(*n));
+	n = fp_calloc(1, sizeof(*n));
 	if (!n)
 		return -ENOMEM;
 	n->ops = ops;

@@ -21,6 +21,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "alloc.h"
 #include "tap_steer.h"
 #include "tas/wire.h"
 
@@ -116,12 +117,9 @@ static int open_queue(const struct tap *t, struct queue *q)
 		return -EINVAL; /* a pattern in the name: the kernel chose another one */
 	if (ioctl(q->fd, TUNSETVNETHDRSZ, &vnet) < 0 || ioctl(q->fd, TUNSETVNETLE, &little) < 0)
 		return -errno;
-	q->frames = mmap(NULL, (size_t)NIC_BURST * STRIDE, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (q->frames == MAP_FAILED) {
-		q->frames = NULL;
+	q->frames = fp_pages((uint64_t)NIC_BURST * STRIDE);
+	if (!q->frames)
 		return -errno;
-	}
 	return set_offloads(q->fd);
 }
 
@@ -234,7 +232,7 @@ static int tap_open(struct nic *n, const struct nic_conf *conf)
 		nic_complain(conf->device, "interface name", EINVAL);
 		return -EINVAL;
 	}
-	t = calloc(1, sizeof(*t) + conf->nqueues * sizeof(t->queue[0]));
+	t = fp_calloc(1, sizeof(*t) + conf->nqueues * sizeof(t->queue[0]));
 	if (!t)
 		return -ENOMEM;
 	snprintf(t->name, sizeof(t->name), "%s", name);

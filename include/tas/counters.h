@@ -73,7 +73,8 @@
 	X(refuse_chunk, "slots", "program named a chunk that it does not have")                                        \
 	X(refuse_take, "slots", "program took a connection that is not its")                                           \
 	X(refuse_evq, "slots", "program named an event queue that it does not have")                                   \
-	X(flow_table_full, "times", "flow table part full")
+	X(flow_table_full, "times", "flow table part full")                                                            \
+	X(faults, "frames", "frames harmed on purpose (options fault_*, for tests)")
 
 #define TAS_SP_COUNTERS(X)                                                                                             \
 	X(conn_active, "connections", "handshakes started by programs")                                                \

@@ -178,16 +178,21 @@ struct tas_info_core {
 	uint32_t pad[13];
 };
 
+/* tas_info.policy: what the service takes from this program, so that a refusal need not be asked for. */
+#define TAS_POLICY_KNOWN   0x1u /* the word is filled in */
+#define TAS_POLICY_CONNECT 0x2u /* takes connections; clear: it drains */
+#define TAS_POLICY_LISTEN  0x4u /* takes listeners */
+
 struct tas_info {
 	uint32_t magic;
 	uint16_t abi_major, abi_minor;
 	uint8_t boot_id[16]; /* of this daemon instance */
 	uint64_t epoch;	     /* 1 for a first start; a restart that adopts state adds 1 */
 	uint64_t heartbeat;  /*S*/ /* CLOCK_MONOTONIC ns, about once a second */
-	uint64_t tsc_hz;
+	uint64_t tsc_hz;     /* ticks of the TSC a second, as measured; 0 = it does not run evenly */
 	uint32_t ncores, naddrs, nroutes;
 	uint32_t version; /*S*/ /* odd while addrs/routes change (seqlock) */
-	uint64_t policy;  /* reserved, zero */
+	uint64_t policy;  /*S*/ /* TAS_POLICY_*; 0 from a daemon before ABI 1.1 */
 	struct tas_prefix addrs[TAS_INFO_ADDRS];   /* addresses served: plen 128 */
 	struct tas_prefix routes[TAS_INFO_ROUTES]; /* destinations reached through tas */
 	struct tas_info_core core[TAS_MAX_CORES] __attribute__((aligned(TAS_CACHELINE)));

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "alloc.h"
 #include "conn/hash.h"
 #include "conn/internal.h"
 #include "flowctl.h"
@@ -228,8 +229,8 @@ int sp_conns_init(struct sp *sp, uint32_t max_conns, uint32_t max_timewait)
 	if (err == 0)
 		err = sp_arena_create(
 			&t->tws, "tas-timewait", sizeof(struct sp_timewait), max_timewait);
-	t->buckets = calloc(t->nbuckets, sizeof(*t->buckets));
-	t->tw_buckets = calloc(t->nbuckets, sizeof(*t->tw_buckets));
+	t->buckets = fp_calloc(t->nbuckets, sizeof(*t->buckets));
+	t->tw_buckets = fp_calloc(t->nbuckets, sizeof(*t->tw_buckets));
 	if (err == 0 && (t->buckets == NULL || t->tw_buckets == NULL))
 		err = -ENOMEM;
 	if (err != 0)

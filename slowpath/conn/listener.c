@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "alloc.h"
 #include "conn/hash.h"
 #include "conn/internal.h"
 #include "reap.h"
@@ -134,20 +135,17 @@ static uint32_t free_id(const struct sp *sp)
 
 static int map_segment(struct sp_listener *l)
 {
-	int fd = memfd_create("tas-listen", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	void *p;
+	int fd = fp_memfd("tas-listen", MFD_ALLOW_SEALING, sizeof(struct tas_listen)), err;
+	void *p = NULL;
 
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, sizeof(struct tas_listen)) != 0 ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+		p = fp_map_fd(fd, sizeof(struct tas_listen), 0);
+	if (p == NULL) {
+		err = -errno;
 		close(fd);
-		return -errno;
-	}
-	p = mmap(NULL, sizeof(struct tas_listen), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED) {
-		close(fd);
-		return -errno;
+		return err;
 	}
 	l->fd = fd;
 	l->seg = p;
@@ -176,7 +174,7 @@ int sp_listener_create(struct sp *sp, const struct sp_listen_args *a, struct sp_
 		return err;
 	if (id == 0 || !sp_reap_room(sp)) /* its segment will have to be given back */
 		return -ENOBUFS;
-	l = calloc(1, sizeof(*l));
+	l = fp_calloc(1, sizeof(*l));
 	if (l == NULL)
 		return -ENOMEM;
 	l->id = id;
@@ -189,7 +187,7 @@ int sp_listener_create(struct sp *sp, const struct sp_listen_args *a, struct sp_
 	l->opts = *a->opts;
 	l->backlog = a->backlog;
 	l->entries = entries_for(a->backlog);
-	l->accept = calloc(l->entries, sizeof(*l->accept));
+	l->accept = fp_calloc(l->entries, sizeof(*l->accept));
 	err = l->accept == NULL ? -ENOMEM : map_segment(l);
 	if (err != 0) {
 		free(l->accept);

@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "alloc.h"
 #include "ctl/page.h"
 #include "door.h"
 #include "passed.h"
@@ -254,7 +255,7 @@ int sp_ctl_start(struct sp *sp)
 
 	if (sp->conf.ctl_socket[0] == 0)
 		return 0;
-	ctl = calloc(1, sizeof(*ctl));
+	ctl = fp_calloc(1, sizeof(*ctl));
 	if (ctl == NULL)
 		return -ENOMEM;
 	err = start(sp, ctl);

@@ -158,6 +158,11 @@ uint32_t fp_ncores(const struct fp *fp)
 	return 2;
 }
 
+uint64_t fp_tsc_hz(void)
+{
+	return 2600000000;
+}
+
 uint64_t fp_now_ns(void)
 {
 	return fake.now_ns;

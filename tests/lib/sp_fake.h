@@ -13,6 +13,7 @@ extern "C" {
 #pragma GCC diagnostic ignored "-Wshadow"
 #endif
 
+#include "alloc.h"
 #include "app_internal.h"
 #include "config_check.h"
 #include "door.h"

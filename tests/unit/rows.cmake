@@ -1,0 +1,1 @@
+target_compile_definitions(unit_rows_test PRIVATE TAS_SOURCES="${CMAKE_SOURCE_DIR}")
