@@ -1,46 +1,63 @@
 #!/bin/bash
-# nginx -s reload every 300 ms under load of short connections: not one may fail. Then -s quit lets slow downloads finish.
+# nginx -s reload every 300 ms under load. Of short connections not one may fail, reuseport on and off; of kept ones a request may only
+# meet a connection that nginx itself has just closed, as on the kernel's TCP, whose figure is beside it. Then -s quit lets slow
+# downloads finish.
 . "$(dirname "$0")/../lib/e2e.sh"
-LOAD_S=10
+LOAD_S=8
 [ -z "$TAS_LONG" ] || LOAD_S=60
-watchdog $((LOAD_S * 2 + 150))
+watchdog $((LOAD_S * 5 + 200))
 
 HTTP_LOAD=$(tool http_load)
+THREADS=4
 www 4000 3000000
 nginx_lines="location /3000000 { limit_rate 1m; }"
 
-# load_during_reloads LABEL ADDRESS PREFIX...: sets FAILED and OKAY
+# load_during_reloads NAME ADDRESS MODE PREFIX...: MODE is "" or keep; sets FAILED, OKAY, CLOSED and RELOADS
 load_during_reloads() {
-	local reloads=0 load label=$1 address=$2
-	shift 2
-	spawn "load-$label" "$@" "$HTTP_LOAD" "$address" 80 /4000 "$T/www/4000" 4 "$LOAD_S"
+	local name=$1 address=$2 mode=$3 load label=$1${3:+-$3}
+	shift 3
+	RELOADS=0
+	spawn "load-$label" "$@" "$HTTP_LOAD" "$address" 80 /4000 "$T/www/4000" $THREADS "$LOAD_S" $mode
 	load=$PID
 	while alive "$load"; do
-		nginx_signal "$label" reload || fail "reload was refused"
-		reloads=$((reloads + 1))
+		nginx_signal "$name" reload || fail "reload was refused"
+		RELOADS=$((RELOADS + 1))
 		sleep 0.3
 	done
 	finish "$load" 30 || fail "the client ended with $?"
 	report=$(grep '^{' "$T/load-$label.log")
-	OKAY=$("$PYTHON" -c 'import json, sys; print(json.loads(sys.argv[1])["ok"])' "$report")
-	FAILED=$("$PYTHON" -c 'import json, sys
+	read -r OKAY CLOSED FAILED < <("$PYTHON" -c 'import json, sys
 d = json.loads(sys.argv[1])
-print(sum(d[k] for k in ("refused", "connect_other", "reset", "empty", "short", "wrong", "stuck")))' "$report")
-	say "$label: $reloads reloads: $report"
+print(d["ok"], d["closed"], sum(d[k] for k in ("refused", "connect_other", "reset", "empty", "short", "wrong", "stuck")))' "$report")
+	say "$label: $RELOADS reloads: $report"
+}
+
+none_failed() { # none_failed WHAT
+	[ "$OKAY" -gt 100 ] || fail "$1: only $OKAY requests"
+	[ "$FAILED" = 0 ] || fail "$1: $FAILED of $((OKAY + FAILED)) requests failed"
+	[ "$CLOSED" -le $((RELOADS * THREADS)) ] || fail "$1: $CLOSED kept connections ended, and nginx ended $((RELOADS * THREADS)) at most"
 }
 
 tas_up
+nginx_conf reuseport "$TAS_IP:80 reuseport" "$nginx_lines"
+nginx_run reuseport "${TAS[@]}"
+load_during_reloads reuseport $TAS_IP "" "${KERNEL[@]}"
+none_failed reuseport
+nginx_stop reuseport
+
 nginx_conf main $TAS_IP:80 "$nginx_lines"
 nginx_run main "${TAS[@]}"
-load_during_reloads main $TAS_IP "${KERNEL[@]}"
-[ "$OKAY" -gt 100 ] || fail "only $OKAY requests"
-[ "$FAILED" = 0 ] || fail "$FAILED of $((OKAY + FAILED)) requests failed"
+load_during_reloads main $TAS_IP "" "${KERNEL[@]}"
+none_failed main
+load_during_reloads main $TAS_IP keep "${KERNEL[@]}"
+none_failed keep-alive
 
 if [ -z "$BASELINE" ]; then
 	# For comparison, the same on the kernel's loopback in the same namespace.
 	nginx_conf kernel 127.0.0.1:80 "$nginx_lines"
 	nginx_run kernel "${KERNEL[@]}"
-	load_during_reloads kernel 127.0.0.1 "${KERNEL[@]}"
+	load_during_reloads kernel 127.0.0.1 "" "${KERNEL[@]}"
+	load_during_reloads kernel 127.0.0.1 keep "${KERNEL[@]}"
 	nginx_stop kernel
 fi
 

@@ -1,10 +1,11 @@
 /*
- * http_load - short HTTP connections, each one checked, every failure counted under its cause.
+ * http_load - HTTP requests, each one checked, every failure counted under its cause.
  *
- *   http_load ADDRESS PORT PATH FILE THREADS SECONDS
+ *   http_load ADDRESS PORT PATH FILE THREADS SECONDS [keep]
  *
  * Each thread, until SECONDS have passed: connect, one request with "Connection: close", read to
- * the end, compare the body with FILE byte by byte. Prints one JSON object; what a count means
+ * the end, compare the body with FILE byte by byte. With `keep` a connection serves as many requests
+ * as the server lets it. Prints one JSON object; what a count means
  * stands in `enum outcome`. Load generators that count pages hide the connection that failed before
  * its request: this one is for reloads, where that is the question. Exit status 0 if it could run
  * at all: judging is the caller's.
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,11 +36,12 @@ enum outcome {
 	SHORT,	       /* closed within header or body */
 	WRONG,	       /* another status, or another body */
 	STUCK,	       /* nothing for STUCK_S seconds */
+	CLOSED,	       /* RESET or EMPTY on a kept connection: the server ended it as the request came */
 	OUTCOMES
 };
 
 static const char *const names[OUTCOMES] = {
-	"ok", "refused", "connect_other", "reset", "empty", "short", "wrong", "stuck"};
+	"ok", "refused", "connect_other", "reset", "empty", "short", "wrong", "stuck", "closed"};
 
 #define STUCK_S	    15
 #define THREADS_MAX 256
@@ -54,6 +57,7 @@ static char request[1024];
 static const uint8_t *body;
 static size_t body_len;
 static uint64_t end_ns;
+static bool keep;
 
 static uint64_t now_ns(void)
 {
@@ -106,13 +110,14 @@ static enum outcome read_header(int fd, char *buf, size_t cap, size_t *have, siz
 	return WRONG;
 }
 
-static enum outcome read_body(int fd, char *buf, size_t cap, size_t have, size_t head)
+/* To the end of the connection, or of the body where the connection is kept. */
+static enum outcome read_body(int fd, char *buf, size_t cap, size_t have, size_t head, bool kept)
 {
 	size_t done = have - head;
 
 	if (done > body_len || memcmp(buf + head, body, done) != 0)
 		return WRONG;
-	for (;;) {
+	while (!kept || done < body_len) {
 		ssize_t n = recv(fd, buf, cap, 0);
 
 		if (n < 0)
@@ -123,34 +128,47 @@ static enum outcome read_body(int fd, char *buf, size_t cap, size_t have, size_t
 			return WRONG;
 		done += (size_t)n;
 	}
+	return OK;
 }
 
-static enum outcome exchange(int fd)
+/* `used`: not the connection's first request. *kept: may it serve another? */
+static enum outcome exchange(int fd, bool used, bool *kept)
 {
 	char buf[65536];
-	size_t have, head = 0;
+	size_t have = 0, head = 0;
 	enum outcome o = send_request(fd);
 
 	if (o == OK)
 		o = read_header(fd, buf, sizeof(buf), &have, &head);
-	return o == OK ? read_body(fd, buf, sizeof(buf), have, head) : o;
+	if (used && have == 0 && (o == EMPTY || o == RESET))
+		return CLOSED;
+	if (o != OK)
+		return o;
+	*kept = keep && memmem(buf, head, "\r\nConnection: close\r\n", 21) == NULL;
+	return read_body(fd, buf, sizeof(buf), have, head, *kept);
 }
 
-static enum outcome one(void)
+/* One request; *conn is the connection kept from the last one, or -1. */
+static enum outcome one(int *conn)
 {
 	const struct timeval limit = {.tv_sec = STUCK_S};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = *conn >= 0 ? *conn : socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool used = *conn >= 0, kept = false;
 	enum outcome o;
 
+	*conn = -1;
 	if (fd < 0)
 		return CONNECT_OTHER;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (const struct sockaddr *)&server, sizeof(server)) == 0)
-		o = exchange(fd);
+	if (used || connect(fd, (const struct sockaddr *)&server, sizeof(server)) == 0)
+		o = exchange(fd, used, &kept);
 	else
 		o = errno == ECONNREFUSED ? REFUSED : CONNECT_OTHER;
-	close(fd);
+	if (o == OK && kept)
+		*conn = fd;
+	else
+		close(fd);
 	return o;
 }
 
@@ -158,15 +176,16 @@ static void *work(void *arg)
 {
 	struct worker *w = arg;
 	uint64_t t = now_ns();
+	int conn = -1;
 
 	while (t < end_ns) {
-		enum outcome o = one();
+		enum outcome o = one(&conn);
 		uint64_t after = now_ns();
 
 		w->count[o]++;
 		if (after - t > w->slowest_ns)
 			w->slowest_ns = after - t;
-		if (o != OK)
+		if (o != OK && o != CLOSED)
 			fprintf(stderr, "http_load: %s after %llu us\n", names[o],
 				(unsigned long long)(after - t) / 1000);
 		t = after;
@@ -208,11 +227,12 @@ int main(int argc, char **argv)
 {
 	static struct worker workers[THREADS_MAX];
 
-	if (argc != 7) {
-		fprintf(stderr, "usage: http_load ADDRESS PORT PATH FILE THREADS SECONDS\n");
+	if (argc != 7 && !(argc == 8 && strcmp(argv[7], "keep") == 0)) {
+		fprintf(stderr, "usage: http_load ADDRESS PORT PATH FILE THREADS SECONDS [keep]\n");
 		return 2;
 	}
 	int threads = atoi(argv[5]);
+	keep = argc == 8;
 	server.sin_family = AF_INET;
 	server.sin_port = htons((uint16_t)atoi(argv[2]));
 	if (inet_pton(AF_INET, argv[1], &server.sin_addr) != 1 || threads < 1 ||
@@ -221,7 +241,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	snprintf(request, sizeof(request),
-		"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", argv[3], argv[1]);
+		"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n\r\n", argv[3], argv[1],
+		keep ? "keep-alive" : "close");
 	end_ns = now_ns() + (uint64_t)atoi(argv[6]) * 1000000000u;
 	for (int i = 0; i < threads; i++)
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
