@@ -3,20 +3,22 @@
 #   make              release build into build/
 #   make demo         show it: nginx over tas on a tap, checked with SHA-256, beside the kernel
 #   make test         release and sanitizer builds, all suites (about ten minutes on two cores)
-#   make test-long    the long forms of the end-to-end tests
+#   make test-long    soak, 1,000 kills, all programs, fuzzers, ThreadSanitizer (over an hour; TAS_SOAK, TAS_FUZZ_S: seconds)
 #   make format       clang-format in place          make check-format   the same, as a check
 #   make install      DESTDIR and PREFIX are honoured
 #   make clean        remove what the build made     make distclean      remove build/
 
 BUILD	:= build
 ASAN	:= $(BUILD)/asan
+TSAN	:= $(BUILD)/tsan
+FUZZ	:= $(BUILD)/fuzz
 JOBS	?= $(shell nproc)
 PREFIX	?= /usr/local
 SETUP	:= tests/lib/setup.sh
 CTEST	:= ctest --output-on-failure --no-tests=error -j $(JOBS)
 SOURCES	= $(shell git ls-files '*.c' '*.h' '*.cc')
 
-.PHONY: all build asan setup servers demo test test-long format check-format install clean distclean
+.PHONY: all build asan tsan fuzz setup servers demo test test-long format check-format install clean distclean
 
 all: build
 
@@ -44,8 +46,19 @@ test: build asan servers
 	@printf 'subdirs("%s")\n' $(CURDIR)/$(BUILD) $(CURDIR)/$(ASAN) >$(BUILD)/suites/CTestTestfile.cmake
 	@cd $(BUILD)/suites && $(CTEST) -LE long
 
-test-long: build servers
-	@cd $(BUILD) && $(CTEST) -L long
+tsan fuzz: setup
+	@$(SETUP) clang
+	@mkdir -p $(BUILD)/$@
+	@cmake --preset $@ >$(BUILD)/$@/configure.log 2>&1 || { cat $(BUILD)/$@/configure.log; exit 1; }
+	@cmake --build $(BUILD)/$@ -j $(JOBS) --target $(if $(filter tsan,$@),suites,fuzzers)
+
+# One ctest over three builds: what takes long, every program, the fuzzers, and what ThreadSanitizer thinks of the suites.
+LONG	:= ^(long|e2e|preload|fuzz)/[^/]*$$|^tsan/(unit|packet|model|sim)/
+
+test-long: build tsan fuzz servers
+	@mkdir -p $(BUILD)/suites-long
+	@printf 'subdirs("%s")\n' $(CURDIR)/$(BUILD) $(CURDIR)/$(TSAN) $(CURDIR)/$(FUZZ) >$(BUILD)/suites-long/CTestTestfile.cmake
+	@cd $(BUILD)/suites-long && $(CTEST) -R '$(LONG)'
 
 format:
 	@$(SETUP) format
@@ -60,7 +73,7 @@ install: build
 
 clean:
 	@[ ! -e $(BUILD)/build.ninja ] || cmake --build $(BUILD) --target clean
-	@rm -rf $(ASAN) $(BUILD)/suites
+	@rm -rf $(ASAN) $(TSAN) $(FUZZ) $(BUILD)/suites $(BUILD)/suites-long
 
 distclean:
 	@rm -rf $(BUILD)

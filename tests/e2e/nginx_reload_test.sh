@@ -3,7 +3,7 @@
 # meet a connection that nginx itself has just closed, as on the kernel's TCP, whose figure is beside it. Then -s quit lets slow
 # downloads finish.
 . "$(dirname "$0")/../lib/e2e.sh"
-LOAD_S=8
+LOAD_S=6
 [ -z "$TAS_LONG" ] || LOAD_S=60
 watchdog $((LOAD_S * 5 + 200))
 

@@ -4,6 +4,7 @@
 #   setup.sh build      compilers, libraries and tools: installed with apt-get when missing
 #   setup.sh servers    nginx, redis, memcached, iperf3: downloaded and unpacked under build/servers, never installed,
 #                       so that no service of theirs can start, be enabled or leave anything behind on this machine
+#   setup.sh clang      clang with its sanitizers and libFuzzer
 #   setup.sh format     clang-format
 #
 # Does nothing, silently and in well under a second, when everything is there.
@@ -90,6 +91,7 @@ flock 9
 case ${1:-} in
 build)	install_missing $BUILD_PACKAGES $TEST_PACKAGES ;;
 servers) unpack_servers ;;
+clang)	install_missing clang libclang-rt-14-dev ;;
 format)	install_missing clang-format ;;
-*)	die "usage: setup.sh build|servers|format" ;;
+*)	die "usage: setup.sh build|servers|clang|format" ;;
 esac
