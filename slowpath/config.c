@@ -252,12 +252,16 @@ static int load_file(struct sp_config *conf, struct sp_origin *origin, const cha
 	config_setting_t *root;
 	int i;
 
+	errno = 0;
 	if (config_read_file(lc, file) != CONFIG_TRUE) {
+		const char *in = config_error_file(lc); /* another one, where files are included */
+
 		if (config_error_type(lc) == CONFIG_ERR_FILE_IO)
-			snprintf(err, err_len, "%s: %s", file, strerror(errno));
+			snprintf(err, err_len, "%s: %s", file,
+				errno != 0 ? strerror(errno) : "is no file");
 		else
-			snprintf(err, err_len, "%s:%d: %s", file, config_error_line(lc),
-				config_error_text(lc));
+			snprintf(err, err_len, "%s:%d: %s", in != NULL ? in : file,
+				config_error_line(lc), config_error_text(lc));
 		return -EINVAL;
 	}
 	root = config_root_setting(lc);
@@ -265,7 +269,9 @@ static int load_file(struct sp_config *conf, struct sp_origin *origin, const cha
 		const config_setting_t *s = config_setting_get_elem(root, (unsigned)i);
 		const char *name = config_setting_name(s);
 		const struct option_row *row = find_row(name);
-		struct sp_where w = {file, (int)config_setting_source_line(s), err, err_len};
+		const char *in = config_setting_source_file(s);
+		struct sp_where w = {
+			in != NULL ? in : file, (int)config_setting_source_line(s), err, err_len};
 
 		if (row == NULL)
 			return fail(&w, name, "unknown option");

@@ -106,6 +106,32 @@ static int is_unicast(const uint8_t addr[16])
 	return first != 0 && first != 127 && first < 224;
 }
 
+static uint32_t mask_of(uint8_t plen)
+{
+	return plen <= 96 ? 0 : htonl(~0u << (128 - plen));
+}
+
+/* ... nor the first or last address of its prefix; prefixes of 31 and 32 bits have neither (RFC 3021). */
+static int is_host(const uint8_t addr[16], uint8_t plen)
+{
+	uint32_t host = tas_addr_v4(addr) & ~mask_of(plen);
+
+	return is_unicast(addr) && (plen >= 127 || (host != 0 && host != ~mask_of(plen)));
+}
+
+static int is_served(const struct sp_config *conf, const uint8_t addr[16])
+{
+	uint8_t own[16], plen;
+	uint32_t i;
+
+	for (i = 0; i < conf->addresses.n; i++) {
+		if (sp_parse_prefix(conf->addresses.item[i], own, &plen) == 0 &&
+			memcmp(own, addr, 16) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 static int check_addresses(const struct checker *k)
 {
 	const struct sp_list *list = &k->conf->addresses;
@@ -117,7 +143,7 @@ static int check_addresses(const struct checker *k)
 	for (i = 0; i < list->n; i++) {
 		if (sp_parse_prefix(list->item[i], addr[i], &plen) != 0)
 			return fail(k, "addresses", "\"%s\" is not ADDRESS/PREFIX", list->item[i]);
-		if (!is_unicast(addr[i]))
+		if (!is_host(addr[i], plen))
 			return fail(
 				k, "addresses", "\"%s\" cannot be a host's address", list->item[i]);
 		for (j = 0; j < i; j++) {
@@ -135,20 +161,26 @@ static int is_connected(const struct sp_config *conf, const uint8_t addr[16])
 
 	for (i = 0; i < conf->addresses.n; i++) {
 		uint8_t own[16], plen;
-		uint32_t mask;
 
-		if (sp_parse_prefix(conf->addresses.item[i], own, &plen) != 0)
-			continue;
-		mask = plen == 96 ? 0 : htonl(~0u << (128 - plen));
-		if (((tas_addr_v4(own) ^ tas_addr_v4(addr)) & mask) == 0)
+		if (sp_parse_prefix(conf->addresses.item[i], own, &plen) == 0 &&
+			((tas_addr_v4(own) ^ tas_addr_v4(addr)) & mask_of(plen)) == 0)
 			return 1;
 	}
 	return 0;
 }
 
+/* A gateway is a neighbour and not ourselves: NULL, or what is wrong with it. */
+static const char *gateway_fault(const struct sp_config *conf, const uint8_t addr[16])
+{
+	if (!is_connected(conf, addr))
+		return "is on no connected prefix";
+	return is_served(conf, addr) ? "is an address of tas itself" : NULL;
+}
+
 static int check_routes(const struct checker *k)
 {
 	uint8_t addr[16], gateway[16], plen;
+	const char *fault;
 	uint32_t i;
 	int has_gateway;
 
@@ -158,17 +190,16 @@ static int check_routes(const struct checker *k)
 		if (sp_parse_route(text, addr, &plen, gateway, &has_gateway) != 0)
 			return fail(
 				k, "routes", "\"%s\" is not PREFIX or PREFIX via GATEWAY", text);
-		if (has_gateway && !is_connected(k->conf, gateway))
-			return fail(
-				k, "routes", "\"%s\": the gateway is on no connected prefix", text);
+		fault = has_gateway ? gateway_fault(k->conf, gateway) : NULL;
+		if (fault != NULL)
+			return fail(k, "routes", "\"%s\": the gateway %s", text, fault);
 	}
 	if (k->conf->gateway[0] == '\0')
 		return 0;
 	if (parse_addr(k->conf->gateway, strlen(k->conf->gateway), gateway) != 0)
 		return fail(k, "gateway", "\"%s\" is not an address", k->conf->gateway);
-	if (!is_connected(k->conf, gateway))
-		return fail(k, "gateway", "%s is on no connected prefix", k->conf->gateway);
-	return 0;
+	fault = gateway_fault(k->conf, gateway);
+	return fault != NULL ? fail(k, "gateway", "%s %s", k->conf->gateway, fault) : 0;
 }
 
 static int check_port(const struct checker *k)
@@ -186,6 +217,12 @@ static int check_port(const struct checker *k)
 		return fail(k, "tap_address", "only a tap port has a kernel's side");
 	if (sp_parse_prefix(k->conf->tap_address, addr, &plen) != 0)
 		return fail(k, "tap_address", "\"%s\" is not ADDRESS/PREFIX", k->conf->tap_address);
+	if (!is_host(addr, plen))
+		return fail(k, "tap_address", "\"%s\" cannot be a host's address", k->conf->tap_address);
+	if (is_served(k->conf, addr))
+		return fail(k, "tap_address",
+			"%s is in `addresses`, too: the kernel's side needs one of its own",
+			k->conf->tap_address);
 	return 0;
 }
 

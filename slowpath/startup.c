@@ -6,7 +6,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <grp.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,6 +173,52 @@ static void stop_ports(struct sp *sp)
 	(void)sp;
 }
 
+/* ---- addresses ---- */
+
+static int is_served(const struct sp *sp, uint32_t v4)
+{
+	uint8_t addr[16], plen;
+	uint32_t i;
+
+	for (i = 0; i < sp->conf.addresses.n; i++) {
+		if (sp_parse_prefix(sp->conf.addresses.item[i], addr, &plen) == 0 &&
+			tas_addr_v4(addr) == v4)
+			return 1;
+	}
+	return 0;
+}
+
+static int start_addresses(struct sp *sp)
+{
+	struct ifaddrs *list, *a;
+	char text[INET_ADDRSTRLEN];
+	int err = 0;
+
+	if (getifaddrs(&list) != 0)
+		return complain("start", "cannot list the kernel's addresses", -errno);
+	for (a = list; a != NULL && err == 0; a = a->ifa_next) {
+		struct sockaddr_in sin;
+
+		if (a->ifa_addr == NULL || a->ifa_addr->sa_family != AF_INET)
+			continue;
+		memcpy(&sin, a->ifa_addr, sizeof(sin));
+		if (!is_served(sp, sin.sin_addr.s_addr))
+			continue;
+		sp_error("start",
+			"the kernel has an address that tas is to serve, on %s: it must be in one "
+			"place only address=%s",
+			a->ifa_name, inet_ntop(AF_INET, &sin.sin_addr, text, sizeof(text)));
+		err = -EADDRINUSE;
+	}
+	freeifaddrs(list);
+	return err;
+}
+
+static void stop_addresses(struct sp *sp)
+{
+	(void)sp;
+}
+
 /* ---- loop ---- */
 
 static int start_loop(struct sp *sp)
@@ -235,6 +284,29 @@ static void stop_tap(struct sp *sp)
 
 /* ---- fast path ---- */
 
+/* Threads that cannot be pinned where they are wanted would run anywhere, unnoticed. */
+static int check_cpus(const struct sp *sp)
+{
+	cpu_set_t all, one;
+	uint32_t i;
+	int err = 0;
+
+	if (sched_getaffinity(0, sizeof(all), &all) != 0)
+		return 0;
+	for (i = 0; i < sp->conf.cpus.n && err == 0; i++) {
+		CPU_ZERO(&one);
+		CPU_SET((size_t)atoi(sp->conf.cpus.item[i]), &one);
+		if (sched_setaffinity(0, sizeof(one), &one) != 0) {
+			err = -errno;
+			sp_error("start", "cannot run on cpu=%s error=\"%s\"",
+				sp->conf.cpus.item[i],
+				errno == EINVAL ? "there is no such CPU here" : strerror(errno));
+		}
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+	return err;
+}
+
 static int start_cores(struct sp *sp)
 {
 	struct fp_conf fc = {.ncores = sp->conf.cores,
@@ -261,6 +333,8 @@ static int start_cores(struct sp *sp)
 	sp_random(fc.hash_key, sizeof(fc.hash_key));
 	if (fc.fault.where != 0)
 		sp_warn("start", "frames are harmed on purpose: options fault_* are for tests");
+	if (check_cpus(sp) != 0)
+		return -EINVAL;
 	return complain("start", "cannot make the fast path", fp_create(&fc, &sp->fp));
 }
 

@@ -14,6 +14,7 @@
 	X(identity, "boot id, clock and namespace: everything below compares with them")           \
 	X(alone, "a second daemon must be refused before it touches the port")                     \
 	X(ports, "a wrong port range must be refused before anybody connects")                     \
+	X(addresses, "an address that the kernel has, too, would be answered twice")               \
 	X(loop, "others add their descriptors to it")                                              \
 	X(conns, "tables and secrets, which neighbours hash with")                                 \
 	X(nic, "its MAC, MTU and offloads shape everything after it")                              \

@@ -60,6 +60,14 @@ log_level = \"shout\";"
 bad mode 2 "$OK
 socket_mode = \"999\";"
 
+! within 20 "${CHECK[@]}" "$T" >"$T/out" 2>&1 || fail "a folder was accepted"
+! grep -q Success "$T/out" || fail "a folder: $(cat "$T/out")"
+echo 'cores = 1;
+nonsense = 1;' >"$T/included.conf"
+echo "$OK
+@include \"$T/included.conf\"" >"$T/including.conf"
+! within 20 "${CHECK[@]}" "$T/including.conf" >"$T/out" 2>&1 || fail "nonsense in an included file was accepted"
+grep -qF "$T/included.conf:2:" "$T/out" || fail "an included file: $(cat "$T/out")"
 ! within 20 "${CHECK[@]}" "$T/absent.conf" >"$T/out" 2>&1 || fail "an absent file was accepted"
 grep -qF "$T/absent.conf" "$T/out" || fail "an absent file: $(cat "$T/out")"
 
@@ -72,6 +80,16 @@ refused() { # refused WHAT CONFIG: at start, with a sentence and without staying
 }
 refused "ports that the kernel also gives out" 'local_ports = "40000-65000";'
 refused "a device that cannot be" 'port = "tap:a-name-longer-than-any-interface";'
+refused "a CPU that is not there" 'cpus = [ "4000" ];'
+grep -q 'cpu=4000' "$T/out" || fail "the CPU is not named: $(cat "$T/out")"
+refused "a group that is not there" 'socket_group = "no-such-group";'
+grep -q 'no-such-group' "$T/out" || fail "the group is not named: $(cat "$T/out")"
+echo precious >"$T/file"
+refused "a file in the place of the control socket" "ctl_socket = \"$T/file\";"
+[ "$(cat "$T/file")" = precious ] || fail "the file is gone"
+ip -n "$NS_T" addr add "$TAS_IP/32" dev lo
+refused "an address that the kernel has" ""
+ip -n "$NS_T" addr del "$TAS_IP/32" dev lo
 refused "a folder that is not there" "socket = \"$T/absent/tas.sock\";"
 
 # One service per socket; a file left by a dead one is no hindrance.

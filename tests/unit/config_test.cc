@@ -163,6 +163,14 @@ TEST_F(Config, File_Mistakes_PlaceIsNamed)
 	refused(g + "port = \"dpdk:net_null0\";\ntap_address = \"10.0.0.1/24\";\n", 3,
 		"only a tap");
 	refused(g + "tap_address = \"10.0.0/24\";\n", 2, "not ADDRESS/PREFIX");
+	refused(g + "tap_address = \"10.0.0.0/24\";\n", 2, "cannot be a host's");
+	refused(g + "tap_address = \"10.0.0.2/24\";\n", 2, "one of its own");
+	refused(g + "gateway = \"10.0.0.2\";\n", 2, "of tas itself");
+	refused(g + "routes = [ \"1.2.3.0/24 via 10.0.0.2\" ];\n", 2, "of tas itself");
+	refused("addresses = [ \"10.0.0.0/24\" ];\n", 1, "cannot be a host's");
+	refused("addresses = [ \"10.0.0.255/24\" ];\n", 1, "cannot be a host's");
+	EXPECT_EQ(file("addresses = [ \"10.0.0.0/31\" ];\n"), 0) << err;
+	EXPECT_EQ(file("addresses = [ \"10.0.0.255/32\" ];\n"), 0) << err;
 	refused(g + "cores = 2;\ncpus = [ \"1\" ];\n", 3, "1 CPUs for 2 cores");
 	refused(g + "cpus = [ \"one\" ];\n", 2, "not a CPU number");
 	refused(g + "allow_uids = [ \"root\" ];\n", 2, "not a numeric id");
