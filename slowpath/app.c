@@ -173,13 +173,20 @@ void sp_app_leave(struct sp *sp, struct sp_app *app, const char *reason)
 	sp_flow_app(sp, SP_APP_DEL, app->id);
 }
 
-/* Connections that it claimed and never bound, of listeners that are gone: nobody can have them
- * now. */
-static void reset_orphans(struct sp *sp, struct sp_app *app)
+/*
+ * Connections that it claimed and never bound, of listeners that are gone: nobody can have them any
+ * more, once what a core may have bound at the last moment (`older_ns` ago) has been heard of.
+ */
+static void reset_orphans(struct sp *sp, const struct sp_app *app, uint64_t older_ns)
 {
-	while (app->orphans != 0) {
-		struct sp_conn *c = sp_conn_get(sp, app->orphans);
+	uint32_t id = app->orphans;
 
+	while (id != 0) {
+		struct sp_conn *c = sp_conn_get(sp, id);
+
+		id = c->owner_next;
+		if (sp->now_ns - c->sent_ns < older_ns)
+			continue;
 		sp_accept_clear(sp, c);
 		sp_conn_abort(sp, c, ECONNABORTED);
 	}
@@ -191,7 +198,7 @@ void sp_app_gone(struct sp *sp, uint32_t id)
 
 	if (app == NULL || app->state != SP_APP_DYING || --app->gone_left != 0)
 		return;
-	reset_orphans(sp, app);
+	reset_orphans(sp, app, 0);
 	sp_region_destroy(sp, app);
 	sp_app_free(sp, app);
 }
@@ -226,6 +233,8 @@ void sp_apps_tick(struct sp *sp)
 		}
 		if (fa == NULL)
 			continue;
+		if (app->state == SP_APP_ACTIVE)
+			reset_orphans(sp, app, SECOND_NS);
 		tas_store(&fa->info->heartbeat, sp->now_ns);
 		if (tas_load(&fa->bad) && app->state == SP_APP_ACTIVE)
 			sp_app_broken(sp, app->id);

@@ -309,6 +309,7 @@ void sp_accept_abandon(struct sp *sp, struct sp_listener *l, struct sp_app *app)
 			word == TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, app->id, c->accept_ticket)) {
 			c->app = app->id;
 			c->flags |= SP_CONN_ORPHAN;
+			c->sent_ns = sp->now_ns;
 			sp_conn_list_add(sp, &app->orphans, NULL, c);
 			continue;
 		}

@@ -55,7 +55,7 @@ struct sp_conn {
 	uint32_t timer_prev, timer_next;
 	uint32_t timer_slot;
 	uint64_t timer_ns;	      /* deadline */
-	uint64_t created_ns, sent_ns; /* record made; SYN or SYN-ACK first sent */
+	uint64_t created_ns, sent_ns; /* record made; SYN or SYN-ACK first sent (orphan: since) */
 	uint32_t iss, irs;
 	uint32_t snd_wnd; /* bytes, scaled */
 	uint32_t rcv_wnd; /* offered in our SYN, bytes, not scaled */

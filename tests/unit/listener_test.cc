@@ -420,6 +420,27 @@ TEST_F(Listener, HolderDiesAfterTheCoreBoundIt_TakenStillCounts)
 	EXPECT_EQ(sp_arena_used(&sp->conns.conns), 0u);
 }
 
+/* Its segment is gone, so no core would honour the claim: the flow must not stay for the program's life. */
+TEST_F(Listener, ListenerClosed_ClaimedAndNotBound_Reset)
+{
+	struct sp_listener *l = listener(app, 80);
+	struct sp_conn *one = connect_peer(40000, 80), *two = connect_peer(40001, 80);
+	claim(l, one->accept_entry, app->id);
+	claim(l, two->accept_entry, app->id);
+	fake_forget();
+	sp_listener_leave(sp, l, app);
+	EXPECT_EQ(messages(SP_FLOW_ABORT).size(), 0u);
+	taken(one, app, 4); /* was on its way */
+	fake_advance(sp, 3 * FAKE_SECOND);
+	auto aborts = messages(SP_FLOW_ABORT);
+	ASSERT_EQ(aborts.size(), 1u);
+	EXPECT_EQ(aborts[0].id, two->id);
+	EXPECT_EQ(app->orphans, 0u);
+	EXPECT_EQ(app->nconns, 1u);
+	closed(two, FP_CLOSE_ABORTED);
+	EXPECT_EQ(app->nconns, 1u);
+}
+
 TEST_F(Listener, LastHolderDies_WaitingResetClaimedLater)
 {
 	struct sp_listener *l = listener(app, 80);
