@@ -56,6 +56,8 @@ struct sp_peer {
 };
 /* NULL when the peer may register, else the reason. */
 const char *sp_policy_refuses(struct sp *sp, const struct sp_peer *peer);
+/* Has this user as many programs as one user may have? */
+int sp_policy_user_full(struct sp *sp, uint32_t uid);
 /* Checks what a program asks for a connection and fills in the daemon's defaults. 0 or -EINVAL. */
 int sp_policy_opts(const struct sp *sp, const struct tas_sockopts *in, struct tas_sockopts *out);
 

@@ -170,7 +170,7 @@ int sp_cmd_fork(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	struct sp_app *parent = rq->app, *child;
 	int err;
 
-	if (children_awaited(sp, parent->id) >= FORKS_MAX)
+	if (children_awaited(sp, parent->id) >= FORKS_MAX || sp_policy_user_full(sp, parent->uid))
 		return -ENOBUFS;
 	child = sp_app_new(sp);
 	if (child == NULL)

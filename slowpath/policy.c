@@ -43,6 +43,19 @@ static int group_listed(const struct sp_list *list, const struct sp_peer *peer)
 	return 0;
 }
 
+/* One user can take three quarters of the places, so that others, and always root, can get in. */
+int sp_policy_user_full(struct sp *sp, uint32_t uid)
+{
+	uint32_t share = sp->apps.max - sp->apps.max / 4, cursor = 1, n = 0;
+	const struct sp_app *app;
+
+	if (uid == 0 || sp->apps.count < share)
+		return 0;
+	while ((app = sp_app_next(sp, &cursor)) != NULL)
+		n += app->uid == uid;
+	return n >= share;
+}
+
 const char *sp_policy_refuses(struct sp *sp, const struct sp_peer *peer)
 {
 	const struct sp_config *conf = &sp->conf;
@@ -51,6 +64,8 @@ const char *sp_policy_refuses(struct sp *sp, const struct sp_peer *peer)
 		return "the service is draining";
 	if (sp->apps.count >= sp->apps.max)
 		return "too many programs (max_programs)";
+	if (sp_policy_user_full(sp, peer->uid))
+		return "too many programs of this user (three quarters of max_programs)";
 	if (conf->allow_uids.n == 0 && conf->allow_gids.n == 0)
 		return NULL;
 	if (listed(&conf->allow_uids, peer->uid) || group_listed(&conf->allow_gids, peer))

@@ -454,6 +454,46 @@ TEST_F(App, Policy_TooMany_Refused)
 		close(fd);
 }
 
+/* One user's processes, idle or hostile, do not keep the others out. */
+TEST_F(App, Policy_OneUser_LeavesRoomForOthers)
+{
+	if (getuid() != 0)
+		GTEST_SKIP() << "needs another user's processes";
+	again({"--max_programs=8", "--socket_mode=0666"});
+	chmod(dir.c_str(), 0755);
+	int go[2], done[2];
+	ASSERT_EQ(pipe(go), 0);
+	ASSERT_EQ(pipe(done), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct sockaddr_un sa = {};
+		char c;
+		sa.sun_family = AF_UNIX;
+		strcpy(sa.sun_path, path.c_str());
+		if (setresuid(65534, 65534, 65534) != 0)
+			_exit(1);
+		for (int i = 0; i < 8; i++) {
+			int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+			if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0)
+				_exit(2);
+		}
+		_exit(write(done[1], "x", 1) == 1 && read(go[0], &c, 1) == 1 ? 0 : 3);
+	}
+	char c;
+	ASSERT_EQ(read(done[0], &c, 1), 1);
+	steps();
+	EXPECT_EQ(sp->apps.count, 6u);
+	EXPECT_EQ(sp->cnt.refuse_peer, 2u);
+	int fd = dial();
+	EXPECT_EQ(ask(fd, TAS_CMD_HELLO).m.status, 0);
+	EXPECT_EQ(write(go[1], "x", 1), 1);
+	int status = -1;
+	waitpid(pid, &status, 0);
+	EXPECT_EQ(status, 0);
+	for (int f : {fd, go[0], go[1], done[0], done[1]})
+		close(f);
+}
+
 TEST_F(App, Policy_Draining_Refused)
 {
 	sp_drain(sp);
