@@ -171,8 +171,11 @@ used_tas() {
 
 # What must come back to where it was when programs come and go. Descriptors and mappings of files and memfds are counted from outside.
 usage_now() {
-	echo "flows=$(tas_json flows 'len([r for r in rows if r["state"] != "time-wait"])') listeners=$(tas_json listeners 'len(rows)') apps=$(tas_json apps 'len(rows)')" \
-		"descriptors=$(ls "/proc/$TAS_PID/fd" | wc -l) mappings=$(awk '$5 != 0' "/proc/$TAS_PID/maps" | wc -l)"
+	local now
+	now="flows=$(tas_json flows 'len([r for r in rows if r["state"] != "time-wait"])') listeners=$(tas_json listeners 'len(rows)') apps=$(tas_json apps 'len(rows)') descriptors=$(ls "/proc/$TAS_PID/fd" | wc -l) mappings=$(awk '$5 != 0' "/proc/$TAS_PID/maps" | wc -l)"
+	# A figure that cannot be had is no zero.
+	[[ $now =~ ^(([a-z]+=[0-9]+)( |$)){5}$ && ! $now =~ (descriptors|mappings)=0 ]] || { echo "usage_now: $now" >&2; return 1; }
+	echo "$now"
 }
 resident_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$TAS_PID/status"; }
 
@@ -181,7 +184,7 @@ usage_remember() {
 	# Settled: two looks alike.
 	settled() {
 		local now
-		now=$(usage_now)
+		now=$(usage_now) || return 1
 		[ "$now" = "$last" ] || { last=$now; sleep 0.3; return 1; }
 	}
 	wait_for 60 "tas to settle" settled
@@ -201,12 +204,12 @@ no_more() {
 # usage_same [KIB]: nothing has grown since usage_remember, resident memory by no more than KIB (default 16 MiB).
 usage_same() {
 	local kib
-	same() { no_more "$USAGE" "$(usage_now)"; }
+	same() { local now; now=$(usage_now) && no_more "$USAGE" "$now"; }
 	for ((i = 0; i < 300; i++)); do
 		! same || break
 		sleep 0.2
 	done
-	same || fail "grown: $USAGE before, $(usage_now) now"
+	same || fail "grown: $USAGE before, now $(usage_now || echo unknown)"
 	kib=$(resident_kib)
 	# AddressSanitizer keeps freed memory for a while.
 	grep -q libasan "/proc/$TAS_PID/maps" || [ $((kib - USAGE_KIB)) -le "${1:-16384}" ] || fail "resident memory grew from $USAGE_KIB to $kib KiB"
