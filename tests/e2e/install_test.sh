@@ -17,6 +17,15 @@ done
 ! find "$T/root" -name '*test*' -o -name 'e2e_*' -o -name '*.a' | grep . || fail "what is the build's own is installed"
 [ -n "$(find "$T/root" -path '*/etc/tas.conf')" ] || fail "etc/tas.conf is not installed"
 
+# One place for the configuration, whatever names it: the unit, the manual, what is installed.
+if [ -d "$T/root/usr/local" ]; then
+	[ -e "$T/root/etc/tas.conf" ] || fail "tas.conf is not in /etc: $(find "$T/root" -name tas.conf)"
+	found tas.service
+	grep -q ' -c /etc/tas.conf$' "$FOUND" || fail "the unit reads another file: $(grep ExecStart "$FOUND")"
+	found tas.8
+	grep -q '/etc/tas.conf' "$FOUND" || fail "tas.8 names another file"
+fi
+
 # The unit starts the file that was installed.
 found tas.service
 start=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$FOUND")
