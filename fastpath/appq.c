@@ -132,8 +132,11 @@ static void bound_slot(struct fp_core *core, struct fp_app *app, uint32_t slot, 
 		fp_flow_rearm(core, id);
 }
 
-void fp_slot_pass(struct fp_core *to, struct fp_app *app, uint32_t slot)
+/* A flow on its way between two cores: look again in the next round. */
+void fp_slot_pass(struct fp_core *core, uint32_t owner, struct fp_app *app, uint32_t slot)
 {
+	struct fp_core *to = owner == FP_CORE_MOVING ? core : &core->fp->cores[owner];
+
 	if (!app->region || slot >= app->nslots)
 		return;
 	tas_bell_ring(
@@ -158,7 +161,7 @@ void fp_slot_rung(struct fp_core *core, struct fp_app *app, uint32_t slot)
 	f = &core->fp->flows[id];
 	owner = tas_load(&f->core);
 	if (owner != core->id)
-		fp_slot_pass(&core->fp->cores[owner], app, slot);
+		fp_slot_pass(core, owner, app, slot);
 	else if ((f->flags & FP_F_USED) && f->app == app->id && f->slot == slot)
 		bound_slot(core, app, slot, id);
 }
@@ -229,12 +232,16 @@ uint32_t fp_apps_poll(struct fp_core *core)
 	uint32_t i, work = 0;
 
 	tell_in_use(&core->fp->apps[FP_APP_NONE], core->apps[FP_APP_NONE]);
+	if (tas_load(&core->fp->apps[FP_APP_NONE].hungry))
+		fp_chunks_share(core, &core->fp->apps[FP_APP_NONE]);
 	/* From the end: a program that is gone takes itself out of the list. */
 	for (i = core->napps; i-- > 0;) {
 		struct fp_app *app = &core->fp->apps[core->app_ids[i]];
 		struct fp_app_core *ac = core->apps[app->id];
 
 		tell_in_use(app, ac);
+		if (tas_load(&app->hungry))
+			fp_chunks_share(core, app);
 		if (ac->phase != FP_APP_RUN || tas_load(&app->bad))
 			work += fp_app_phase_poll(core, app);
 		else

@@ -12,24 +12,38 @@
 #include "alloc.h"
 #include "core.h"
 
-int fp_app_share(struct fp_app *app)
+static struct fp_app_shared *shared(struct fp_app *app)
 {
 	uint64_t words = (uint64_t)app->nsegs_max * (TAS_SEG_CHUNKS / 64);
 	struct fp_app_shared *sh = app->core_priv;
 
+	if (sh)
+		return sh;
+	sh = fp_calloc(1, sizeof(*sh) + words * 8);
+	if (!sh)
+		return NULL;
+	sh->slots = fp_calloc(app->nslots, sizeof(*sh->slots));
+	if (!sh->slots) {
+		free(sh);
+		return NULL;
+	}
+	app->ending = app->hungry = app->spare = 0;
+	app->core_priv = sh;
+	return sh;
+}
+
+/* The core cannot do without, so it is made where it can still be refused. */
+struct fp_app_core *fp_app_share(struct fp_app *app)
+{
+	struct fp_app_core *ac = fp_calloc(1, sizeof(*ac));
+	struct fp_app_shared *sh = ac ? shared(app) : NULL;
+
 	if (!sh) {
-		sh = fp_calloc(1, sizeof(*sh) + words * 8);
-		if (!sh)
-			return -ENOMEM;
-		sh->slots = fp_calloc(app->nslots, sizeof(*sh->slots));
-		if (!sh->slots) {
-			free(sh);
-			return -ENOMEM;
-		}
-		app->core_priv = sh;
+		free(ac);
+		return NULL;
 	}
 	sh->refs++;
-	return 0;
+	return ac;
 }
 
 void fp_app_unshare(struct fp_app *app)
@@ -58,15 +72,10 @@ static void put_gone(struct fp_core *core, uint32_t id)
 	fp_event_put(core, &ev);
 }
 
-void fp_app_add(struct fp_core *core, uint32_t id)
+void fp_app_add(struct fp_core *core, uint32_t id, struct fp_app_core *ac)
 {
 	struct fp_app *app = &core->fp->apps[id];
-	struct fp_app_core *ac = fp_calloc(1, sizeof(*ac));
 
-	if (!ac) {
-		tas_xchg(&app->bad, 1);
-		return;
-	}
 	ac->phase = FP_APP_RUN;
 	ac->free_chunk = TAS_CHUNK_NONE;
 	ac->offer_seen = tas_load(&app->region->rx_offered) - 1;
@@ -83,10 +92,6 @@ void fp_app_del(struct fp_core *core, uint32_t id)
 	struct fp_app *app = &core->fp->apps[id];
 	struct fp_app_core *ac = core->apps[id];
 
-	if (!ac) {
-		put_gone(core, id); /* SP_APP_ADD had failed */
-		return;
-	}
 	ac->phase = tas_load(&app->bad) ? FP_APP_KILL : FP_APP_END;
 	ac->scan = 0;
 	ac->linger_until_ns = core->env.now_ns + FP_LINGER_NS;
@@ -139,13 +144,60 @@ static int scan(struct fp_core *core, struct fp_app *app, struct fp_app_core *ac
 	return ac->scan >= app->nslots;
 }
 
+/*
+ * A flow may come to this core as long as any core has one: then the program is still known here.
+ * J1: join adds, then looks at `ending`; the slow path set that before this core began to look.
+ */
 static void linger(struct fp_core *core, struct fp_app *app, struct fp_app_core *ac)
 {
-	if (ac->nflows == 0) {
+	if (tas_load_sc(&app->flows) == 0) {
 		remove_app(core, app);
-	} else if (core->env.now_ns >= ac->linger_until_ns || tas_load(&app->bad)) {
+	} else if (ac->nflows != 0 &&
+		   (core->env.now_ns >= ac->linger_until_ns || tas_load(&app->bad))) {
 		ac->phase = FP_APP_KILL;
 		ac->scan = 0;
+	}
+}
+
+static void flow_gone(struct fp_core *core, struct fp_app *app)
+{
+	uint32_t i;
+
+	if (tas_fetch_add(&app->flows, -1ull) != 1 || !tas_load_sc(&app->ending))
+		return;
+	for (i = 0; i < core->fp->ncores; i++)
+		if (i != core->id)
+			fp_core_wake(&core->fp->cores[i]); /* they linger for the last flow */
+}
+
+int fp_app_join(struct fp_core *core, struct fp_app *app)
+{
+	tas_fetch_add(&app->flows, 1ull);
+	if (tas_load_sc(&app->ending)) { /* J1 */
+		flow_gone(core, app);
+		return 0;
+	}
+	core->apps[app->id]->nflows++;
+	return 1;
+}
+
+void fp_app_leave(struct fp_core *core, struct fp_app *app)
+{
+	core->apps[app->id]->nflows--;
+	flow_gone(core, app);
+}
+
+void fp_app_adopted(struct fp_core *core, struct fp_app *app, uint32_t slot)
+{
+	switch (core->apps[app->id]->phase) {
+	case FP_APP_RUN:
+		break;
+	case FP_APP_END:
+	case FP_APP_LINGER:
+		end_slot(core, app, slot, FP_APP_END);
+		break;
+	default:
+		end_slot(core, app, slot, FP_APP_KILL);
 	}
 }
 
@@ -189,6 +241,12 @@ uint32_t fp_app_phase_poll(struct fp_core *core, struct fp_app *app)
 	}
 }
 
+/* Another core still has flows of the program; it wakes us when they are gone (flow_gone). */
+static int others_linger(const struct fp_core *core, uint32_t i)
+{
+	return tas_load_sc(&core->fp->apps[core->app_ids[i]].flows) != 0;
+}
+
 /* When a phase must go on although nothing rings, ns. */
 uint64_t fp_apps_next_ns(const struct fp_core *core)
 {
@@ -200,7 +258,8 @@ uint64_t fp_apps_next_ns(const struct fp_core *core)
 
 		if (ac->phase == FP_APP_LINGER && ac->nflows != 0)
 			next = ac->linger_until_ns < next ? ac->linger_until_ns : next;
-		else if ((ac->phase != FP_APP_RUN && ac->phase != FP_APP_BROKEN))
+		else if (ac->phase != FP_APP_RUN && ac->phase != FP_APP_BROKEN &&
+			 !(ac->phase == FP_APP_LINGER && others_linger(core, i)))
 			return 0;
 	}
 	return next;

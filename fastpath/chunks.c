@@ -104,16 +104,69 @@ void fp_chunks_want(struct fp_core *core, struct fp_app *app)
 		want_more(app, ac);
 }
 
+/* All that other cores have put there (H1: pairs with fp_chunks_share). */
+static void take_spare(struct fp_core *core, struct fp_app *app)
+{
+	uint32_t next, list;
+
+	if (tas_load(&app->spare) == 0)
+		return;
+	list = tas_xchg(&app->spare, 0u);
+	for (next = list; next != 0; ) {
+		uint32_t chunk = next - 1;
+
+		next = app->rx_next[chunk] + 1; /* TAS_CHUNK_NONE + 1 = 0 */
+		fp_chunk_put(core, app, chunk);
+	}
+}
+
+/*
+ * Chunks stay where flows leave them, so a core that flows have left may have what another lacks.
+ * Few cores, large lots: a flag and one list are enough.
+ */
+void fp_chunks_share(struct fp_core *core, struct fp_app *app)
+{
+	struct fp_app_core *ac = core->apps[app->id];
+	uint32_t n = ac->nfree / 2, first = ac->free_chunk, last = first, head = tas_load(&app->spare);
+
+	if (ac->nfree < 4 * FP_RX_CHUNKS_LOW)
+		return; /* the flag stays for somebody else */
+	tas_store(&app->hungry, 0);
+	if (n > FP_RX_CHUNKS_STEP)
+		n = FP_RX_CHUNKS_STEP;
+	ac->nfree -= n;
+	while (--n > 0)
+		last = app->rx_next[last];
+	ac->free_chunk = app->rx_next[last];
+	do {
+		app->rx_next[last] = head - 1;
+	} while (!tas_cas(&app->spare, &head, first + 1)); /* H1 */
+}
+
+/* This core's free list runs low: other cores' surplus, then the program's offers, then wishes. */
+static void look_for_chunks(
+	struct fp_core *core, uint32_t id, struct fp_app *app, struct fp_app_core *ac)
+{
+	take_spare(core, app);
+	if (ac->nfree >= FP_RX_CHUNKS_LOW)
+		return;
+	if (app->region)
+		refill(core, app, ac);
+	if (ac->nfree >= FP_RX_CHUNKS_LOW)
+		return;
+	if (app->region && want_more(app, ac))
+		fp_news(core, id, 1);
+	if (core->fp->ncores > 1 && tas_load(&app->hungry) == 0)
+		tas_store(&app->hungry, 1);
+}
+
 static uint32_t chunk_get(struct fp_core *core, uint32_t id, struct fp_app *app)
 {
 	struct fp_app_core *ac = core->apps[app->id];
 	uint32_t chunk;
 
-	if (app->region && ac->nfree < FP_RX_CHUNKS_LOW) {
-		refill(core, app, ac);
-		if (ac->nfree < FP_RX_CHUNKS_LOW && want_more(app, ac))
-			fp_news(core, id, 1);
-	}
+	if (ac->nfree < FP_RX_CHUNKS_LOW)
+		look_for_chunks(core, id, app, ac);
 	chunk = ac->free_chunk;
 	if (chunk == TAS_CHUNK_NONE)
 		return chunk;

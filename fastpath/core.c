@@ -106,7 +106,8 @@ uint64_t fp_core_next_ns(const struct fp_core *core)
 {
 	uint64_t next = fp_wheel_next(&core->wheel), apps = fp_apps_next_ns(core);
 
-	if (core->tx_first != FP_FLOW_NONE || core->nnews != 0 || core->nacks != 0)
+	if (core->tx_first != FP_FLOW_NONE || core->nnews != 0 || core->nacks != 0 ||
+		fp_group_busy(core))
 		return 0;
 	if (core->closing != FP_FLOW_NONE && core->env.now_ns + RING_FULL_NS < next)
 		next = core->env.now_ns + RING_FULL_NS;
@@ -144,6 +145,8 @@ static int anything_pending(struct fp_core *core)
 	for (i = 0; i < core->napps; i++) {
 		const struct fp_app *app = &core->fp->apps[core->app_ids[i]];
 
+		if (core->apps[app->id]->phase == FP_APP_LINGER && tas_load(&app->flows) == 0)
+			return 1;
 		if (core->apps[app->id]->phase == FP_APP_RUN &&
 			(tas_load(&app->bad) ||
 				tas_bell_pending(tas_region_bell(

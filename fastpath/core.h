@@ -90,6 +90,36 @@ struct fp_pieces {
 	struct iovec iov[NIC_BURST];
 };
 
+#define FP_GROUP_HOLD 0xffu /* fp_core.route: the group is coming, its frames wait */
+#define FP_SOURCE_SP  0xfffffffeu /* fp_core.source: the slow path */
+
+/* One core's part in a move of flow groups (groups.c). */
+enum fp_move_step {
+	FP_MOVE_IDLE,
+	FP_MOVE_SWITCH, /* new owner, others: note SWITCHED to be put */
+	FP_MOVE_GATHER, /* old owner: waits for the notes of all others */
+	FP_MOVE_AWAY,	/* old owner: has handed over, waits for SP_GROUP_DRAIN */
+	FP_MOVE_DRAIN,	/* old owner: hands on what the port still has */
+	FP_MOVE_WAIT,	/* new owner: waits for HANDOVER */
+	FP_MOVE_SETTLE, /* new owner: owns; waits for DRAINED */
+};
+
+struct fp_core_move {
+	uint32_t step, from, to;
+	uint32_t switched; /* notes that have come, perhaps before the message */
+	uint64_t frames;   /* DRAIN: rx_packets when it began */
+	uint64_t set[NIC_GROUPS / 64];
+};
+
+/* All of them: slow path's, but for `state`. */
+struct fp_move {
+	uint32_t state; /* enum fp_move_state; the new owner moves it on (V1) */
+	uint32_t phase; /* what the slow path has acted upon */
+	uint32_t drain_due;
+	uint32_t from, to;
+	uint64_t set[NIC_GROUPS / 64];
+};
+
 struct fp_core {
 	uint32_t id;
 	struct fp *fp;
@@ -103,8 +133,7 @@ struct fp_core {
 	uint32_t closing; /* flows with FP_F_CLOSING, list through tx_list_next */
 	uint32_t nic_dead;
 	uint32_t stop;
-	void *sent_mem; /* pool of env.sent */
-	uint64_t sent_bytes;
+	uint32_t sent_share; /* nodes of the common pool that this core should have */
 	uint64_t tokens_ns;	 /* last refill of env.challenge_tokens */
 	uint64_t *neigh_told_ns; /* FP_MAX_NEIGH: last FP_EV_NEIGH */
 
@@ -126,8 +155,13 @@ struct fp_core {
 	struct nic_txpkt *tx; /* NIC_BURST */
 	struct fp_fault *fault; /* NULL but in tests */
 
-	/* Frames from the other cores (index: source). */
+	/* Frames from the other cores (index: source; our own: frames held, groups.c). */
 	struct fp_forward *from;
+	uint8_t route[NIC_GROUPS];    /* where frames of a group go: a core, or FP_GROUP_HOLD */
+	uint32_t source;	      /* core that handed over the frames being processed */
+	uint32_t rx_empty;	      /* the port had nothing when last asked */
+	const struct fp_forward *rx_for; /* receive no more than this ring has room for, or NULL */
+	struct fp_core_move move;
 
 	/* Sleeping. `sleeping` is read by whoever has put something for this core (W1: see
 	 * core_sleep). */
@@ -152,7 +186,11 @@ struct fp {
 	struct fp_flow_cold *cold;
 	uint32_t max_flow; /* highest id */
 	struct fp_table table;
-	uint8_t group_core[NIC_GROUPS];
+	uint8_t group_core[NIC_GROUPS]; /* owner of each group; slow path's (move.c) */
+	void *sent_mem;			/* sent-map nodes of all cores */
+	uint64_t sent_bytes;
+	uint32_t sent_spare; /* tcp_pool_balance */
+	struct fp_move move;
 	uint64_t neigh[FP_MAX_NEIGH];			/* writer: slow path */
 	struct tas_listen *listeners[FP_MAX_LISTENERS]; /* writer: slow path */
 	struct fp_app apps[FP_MAX_APPS];
@@ -216,6 +254,9 @@ static inline void fp_flow_prefetch(const struct fp *fp, uint32_t id)
 /* Slow path thread: frees cores that a program has made block in a write to its eventfd. */
 void fp_watch(struct fp *fp);
 
+/* move.c, slow path thread: something for fp_move_poll? */
+int fp_move_news(const struct fp *fp);
+
 /* core.c */
 /* One round of the loop at time `now_ns`; returns how much work was found. */
 uint32_t fp_core_poll(struct fp_core *core, uint64_t now_ns);
@@ -240,6 +281,22 @@ void fp_event_neigh(struct fp_core *core, uint16_t neigh);
 uint32_t fp_rx_poll(struct fp_core *core);
 /* Processes frames as if they had just arrived. */
 void fp_rx_frames(struct fp_core *core, const struct nic_rxpkt *pkts, uint32_t count);
+
+/* groups.c: groups change cores */
+void fp_group_message(struct fp_core *core, const struct sp_msg *m);
+/* A note between forwarded frames; `pkt` is gone afterwards. */
+void fp_group_note(struct fp_core *core, const struct nic_rxpkt *pkt);
+/* Once a round when there are several cores. */
+void fp_group_poll(struct fp_core *core);
+/* A frame of a group that is not simply ours. 1 = it is to be processed here all the same. */
+int fp_group_elsewhere(struct fp_core *core, uint32_t group, const struct nic_rxpkt *pkt);
+/* The core must go on at once. */
+int fp_group_busy(const struct fp_core *core);
+
+/* rx.c: hands a frame to another core's ring, or to our own (frames held). */
+void fp_rx_forward(struct fp_core *core, uint32_t to, const struct nic_rxpkt *pkt);
+/* Processes all frames held. */
+void fp_rx_release(struct fp_core *core);
 
 /* exception.c */
 void fp_exception(
@@ -275,16 +332,22 @@ uint32_t fp_apps_poll(struct fp_core *core);
 void fp_slot_rung(struct fp_core *core, struct fp_app *app, uint32_t slot);
 /* The program waits for send space and there is a third of the buffer free: tell it (once). */
 int fp_tx_space_wanted(struct fp_core *core, uint32_t id);
-/* Rings the bell of `to` for a slot whose flow is there. */
-void fp_slot_pass(struct fp_core *to, struct fp_app *app, uint32_t slot);
+/* Rings the bell of core `owner` (fp_flow.core) for a slot whose flow is there. */
+void fp_slot_pass(struct fp_core *core, uint32_t owner, struct fp_app *app, uint32_t slot);
 void fp_app_fault(struct fp_core *core, struct fp_app *app, uint64_t *counter);
-void fp_app_add(struct fp_core *core, uint32_t id);
+void fp_app_add(struct fp_core *core, uint32_t id, struct fp_app_core *zeroed);
 void fp_app_del(struct fp_core *core, uint32_t id);
 /* One slice of the slot-by-slot phases; 1 = there was work, 0 = the program is running. */
 uint32_t fp_app_phase_poll(struct fp_core *core, struct fp_app *app);
 uint64_t fp_apps_next_ns(const struct fp_core *core);
-/* Slow path thread: a core is about to learn of the program (0 or -ENOMEM) / knows it no more. */
-int fp_app_share(struct fp_app *app);
+/* A flow of the program comes to this core / leaves it. 0 = the program is ending: it must not. */
+int fp_app_join(struct fp_core *core, struct fp_app *app);
+void fp_app_leave(struct fp_core *core, struct fp_app *app);
+/* A flow has come from another core: does what the program's phase here asks. */
+void fp_app_adopted(struct fp_core *core, struct fp_app *app, uint32_t slot);
+/* Slow path thread: a core is about to learn of the program (its record, or NULL: no memory) /
+ * knows it no more. */
+struct fp_app_core *fp_app_share(struct fp_app *app);
 void fp_app_unshare(struct fp_app *app);
 
 /* take.c: accept() on the fast path's side */
@@ -299,6 +362,8 @@ void fp_slot_dead(struct fp_core *core, struct fp_app *app, uint32_t slot, uint3
 void fp_chunk_put(struct fp_core *core, struct fp_app *app, uint32_t chunk);
 /* Asks the program for receive memory if this core has little. */
 void fp_chunks_want(struct fp_core *core, struct fp_app *app);
+/* Another core runs short: gives some of this core's free chunks away, if there are many. */
+void fp_chunks_share(struct fp_core *core, struct fp_app *app);
 void fp_chunks_put_list(struct fp_core *core, struct fp_app *app, uint32_t first);
 /* Stores `len` bytes that start `skip` bytes into the pieces at position `pos`; 1, or 0 when memory
  * was missing. */

@@ -23,6 +23,8 @@
 #define FP_APP_NONE  0u /* app 0 is the daemon: connections not yet taken by accept() */
 #define FP_SLOT_NONE 0xffffffffu
 
+#define FP_CORE_MOVING 0xffu /* fp_flow.core: between two owners (groups.c) */
+
 /* fp_flow.flags */
 #define FP_F_USED      0x0001u
 #define FP_F_TS	       0x0002u /* timestamps agreed */
@@ -83,7 +85,7 @@ struct fp_flow {
 	uint16_t mss;	       /* effective send MSS: payload bytes per segment after options */
 	uint8_t snd_wscale, rcv_wscale;
 	uint16_t neigh; /* next hop: index of the neighbour table */
-	uint8_t core;
+	uint8_t core;	  /* owner, or FP_CORE_MOVING */
 	uint8_t ack_segs; /* segments received since the last ACK sent */
 	uint32_t srtt_us; /* smoothed RTT in 1/8 us units (Van Jacobson), 0 = none yet */
 	uint32_t rack_us; /* spare for TCP: send time of the newest delivered segment */

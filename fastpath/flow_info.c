@@ -51,6 +51,8 @@ int fp_flow_info(struct fp *fp, uint32_t id, struct fp_flow_info *out)
 	out->app = tas_load(&f->app);
 	out->slot = tas_load(&f->slot);
 	out->core = tas_load(&f->core);
+	if (out->core == FP_CORE_MOVING)
+		out->core = fp->group_core[tas_load(&c->group) % NIC_GROUPS];
 	out->flags = flags;
 	out->conn = tas_load(&c->conn);
 	out->cwnd = tas_load(&f->cwnd);

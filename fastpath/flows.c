@@ -63,9 +63,12 @@ static int bind_connected(struct fp_core *core, uint32_t id, const struct fp_flo
 	uint32_t none = FP_FLOW_NONE;
 
 	if (!app || !core->apps[in->app] || core->apps[in->app]->phase != FP_APP_RUN ||
-		tas_load(&app->bad) || in->slot >= app->nslots ||
-		!tas_cas(&app->slot_flow[in->slot], &none, id))
+		tas_load(&app->bad) || in->slot >= app->nslots || !fp_app_join(core, app))
 		return 0;
+	if (!tas_cas(&app->slot_flow[in->slot], &none, id)) {
+		fp_app_leave(core, app);
+		return 0;
+	}
 	fp_slot_bind(core, id, app, in->slot);
 	fp_news(core, id, 1);
 	return 1;
@@ -114,7 +117,7 @@ int fp_flow_closed_event(struct fp_core *core, uint32_t id)
 	if (!fp_event_room(core, 1))
 		return 0;
 	if (f->app != FP_APP_NONE)
-		core->apps[f->app]->nflows--;
+		fp_app_leave(core, &core->fp->apps[f->app]);
 	tas_store(&f->flags, 0); /* before the event: the slow path may use the id again */
 	return fp_event_put(core, &ev);
 }
@@ -137,14 +140,13 @@ static void close_slot(struct fp_core *core, uint32_t id, int error)
 		fp_slot_dead(core, app, f->slot, c->state, error, c->rx_first);
 	}
 	fp_ring(core, app, f->evq, f->slot);
-	__atomic_fetch_sub(&app->flows, 1, __ATOMIC_RELAXED);
 }
 
 /* A take that waited for memory (take.c) is looked at again. */
 static void retry_take(struct fp_core *core, struct fp_flow_cold *c)
 {
 	if (c->retry_slot != FP_SLOT_NONE && core->apps[c->retry_app])
-		fp_slot_pass(core, &core->fp->apps[c->retry_app], c->retry_slot);
+		fp_slot_pass(core, core->id, &core->fp->apps[c->retry_app], c->retry_slot);
 	c->retry_slot = FP_SLOT_NONE;
 }
 

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define SKIP 0xffffffffu
+#define SKIP	  0xffffffffu
+#define FRAME_MAX 65580u /* 64 KB of IP behind Ethernet and VLAN headers */
 
 struct record {
 	uint32_t len; /* SKIP: go on at the start of the ring */
@@ -38,6 +39,15 @@ void fp_forward_destroy(struct fp_forward *r)
 static uint32_t record_bytes(uint32_t len)
 {
 	return (uint32_t)sizeof(struct record) + ((len + 15) & ~15u);
+}
+
+/* A record that does not fit before the end of the ring leaves less than its own size unused. */
+uint32_t fp_forward_fits(const struct fp_forward *r)
+{
+	uint64_t used = r->tail - tas_load_acq(&r->head); /* G1 */
+	uint32_t n = (uint32_t)(FP_FORWARD_BYTES - used) / record_bytes(FRAME_MAX);
+
+	return n > 1 ? n - 1 : 0;
 }
 
 int fp_forward_put(struct fp_forward *r, const struct nic_rxpkt *pkt)

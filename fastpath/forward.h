@@ -10,6 +10,9 @@
 #include "nic/nic.h"
 #include "tas/atomic.h"
 
+/* nic_rxpkt.flags of a record that is no frame but a note between cores (groups.c). */
+#define FP_FORWARD_NOTE 0x8000u
+
 #define FP_FORWARD_BYTES                                                                           \
 	(1u << 20) /* 16 of the largest frames; a full ring drops, as a NIC queue does */
 
@@ -22,6 +25,8 @@ struct fp_forward {
 /* 0 or -ENOMEM. */
 int fp_forward_init(struct fp_forward *r);
 void fp_forward_destroy(struct fp_forward *r);
+/* Producer: how many frames certainly fit, whatever their size. */
+uint32_t fp_forward_fits(const struct fp_forward *r);
 /* 1 = copied in, 0 = no room. */
 int fp_forward_put(struct fp_forward *r, const struct nic_rxpkt *pkt);
 /* Describes up to `max` frames in place; they stay valid until fp_forward_drop(r, *end). */

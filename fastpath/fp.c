@@ -95,8 +95,10 @@ static int create_rings(struct fp_core *core)
 	core->from = fp_calloc_lines(core->fp->ncores, sizeof(*core->from));
 	if (!core->from)
 		return -ENOMEM;
+	if (core->fp->ncores == 1)
+		return 0;
 	for (i = 0; i < core->fp->ncores; i++)
-		if (i != core->id && fp_forward_init(&core->from[i]))
+		if (fp_forward_init(&core->from[i]))
 			return -ENOMEM;
 	return 0;
 }
@@ -117,25 +119,39 @@ static int create_fds(struct fp_core *core)
 	return 0;
 }
 
-static int create_env(struct fp_core *core)
+static uint32_t sent_share(const struct fp_conf *conf)
 {
-	const struct fp_conf *conf = &core->fp->conf;
 	uint64_t want = (uint64_t)conf->max_flows * 4 / conf->ncores;
-	uint32_t count = want < SENT_MIN ? SENT_MIN : want > SENT_MAX ? SENT_MAX : (uint32_t)want;
-	void *mem = fp_pages(tcp_sent_bytes(count));
+
+	return want < SENT_MIN ? SENT_MIN : want > SENT_MAX ? SENT_MAX : (uint32_t)want;
+}
+
+/* One array for all cores: a flow that changes cores keeps its nodes. */
+static int create_sent(struct fp *fp)
+{
+	uint64_t bytes = tcp_sent_bytes(fp->ncores * sent_share(&fp->conf));
+	void *mem = fp_pages(bytes);
 
 	if (!mem)
 		return -ENOMEM;
-	core->sent_mem = mem;
-	core->sent_bytes = tcp_sent_bytes(count);
-	tcp_env_init(&core->env, mem, count);
+	fp->sent_mem = mem;
+	fp->sent_bytes = bytes;
+	return 0;
+}
+
+static void create_env(struct fp_core *core)
+{
+	const struct fp_conf *conf = &core->fp->conf;
+
+	core->sent_share = sent_share(conf);
+	tcp_env_init_part(&core->env, core->fp->sent_mem, 1 + core->id * core->sent_share,
+		core->sent_share);
 	core->env.min_rto_us = conf->min_rto_us;
 	core->env.rcvbuf_max = conf->rcvbuf_max;
 	core->env.sndbuf_max = conf->sndbuf_max;
 	core->env.cnt = &core->cnt;
 	core->env.now_ns = fp_now_ns();
 	core->env.now_us = (uint32_t)(core->env.now_ns / 1000);
-	return 0;
 }
 
 static int create_core(struct fp *fp, uint32_t id)
@@ -150,9 +166,8 @@ static int create_core(struct fp *fp, uint32_t id)
 	core->neigh_told_ns = fp_calloc(FP_MAX_NEIGH, sizeof(*core->neigh_told_ns));
 	if (!core->tx || !core->neigh_told_ns)
 		return -ENOMEM;
+	create_env(core);
 	err = fp_fault_create(&fp->conf.fault, id, &core->fault);
-	if (!err)
-		err = create_env(core);
 	if (!err)
 		err = create_rings(core);
 	if (!err)
@@ -166,11 +181,13 @@ static int create_core(struct fp *fp, uint32_t id)
 /* Groups are spread evenly. A port that cannot steer delivers where it likes: cores forward. */
 static void spread_groups(struct fp *fp)
 {
-	uint32_t g;
+	uint32_t g, i;
 
 	for (g = 0; g < NIC_GROUPS; g++) {
 		fp->group_core[g] = (uint8_t)(g % fp->ncores);
 		nic_steer(fp->nic, g, fp->group_core[g]);
+		for (i = 0; i < fp->ncores; i++)
+			fp->cores[i].route[g] = fp->group_core[g];
 	}
 }
 
@@ -198,6 +215,8 @@ int fp_create(const struct fp_conf *conf, struct fp **out)
 		err = create_arenas(fp);
 	if (!err)
 		err = create_own_app(fp);
+	if (!err)
+		err = create_sent(fp);
 	for (i = 0; !err && i < fp->ncores; i++)
 		err = create_core(fp, i);
 	if (err) {
@@ -225,8 +244,6 @@ static void destroy_core(struct fp_core *core)
 	spsc_destroy(&core->events);
 	for (i = 0; i < FP_EXC_CLASSES; i++)
 		spsc_destroy(&core->exc[i]);
-	if (core->sent_mem)
-		munmap(core->sent_mem, core->sent_bytes);
 	if (core->fp) {
 		close(core->epoll_fd);
 		close(core->wake_fd);
@@ -255,6 +272,8 @@ void fp_destroy(struct fp *fp)
 	for (i = 0; fp->cores && i < fp->ncores; i++)
 		destroy_core(&fp->cores[i]);
 	destroy_apps(fp);
+	if (fp->sent_mem)
+		munmap(fp->sent_mem, fp->sent_bytes);
 	free(fp->cores);
 	fp_arena_destroy(&fp->flow_arena);
 	fp_arena_destroy(&fp->cold_arena);
@@ -322,26 +341,25 @@ struct fp_app *fp_app(struct fp *fp, uint32_t id)
 	return id < FP_MAX_APPS ? &fp->apps[id] : NULL;
 }
 
-uint32_t fp_core_of(struct fp *fp, const struct tas_tuple *t)
-{
-	return fp->group_core[nic_group(fp->nic, t->laddr, t->raddr, t->lport, t->rport, 0)];
-}
-
 int fp_send(struct fp *fp, uint32_t core, const struct sp_msg *m)
 {
 	struct fp_core *to = &fp->cores[core];
+	struct fp_app_core *ac = NULL;
 	struct sp_msg *slot;
-	int err;
 
 	if (spsc_room(&to->msgs) == 0)
 		return -EAGAIN;
 	if (m->type == SP_APP_ADD) {
-		err = fp_app_share(&fp->apps[m->id]);
-		if (err)
-			return err;
+		ac = fp_app_share(&fp->apps[m->id]);
+		if (!ac)
+			return -ENOMEM;
+	} else if (m->type == SP_APP_DEL) {
+		tas_xchg(&fp->apps[m->id].ending, 1u); /* J1 */
 	}
 	slot = spsc_put(&to->msgs);
 	*slot = *m;
+	if (ac)
+		slot->u.words[0] = (uintptr_t)ac; /* the core's from now on */
 	spsc_publish(&to->msgs);
 	TAS_YIELD();
 	fp_core_wake(to);
@@ -423,6 +441,8 @@ int fp_prepare_sleep(struct fp *fp)
 	tas_store(&fp->sp_sleeping, 1);
 	tas_full_barrier(); /* pairs with E1 */
 	TAS_YIELD();
+	if (fp_move_news(fp))
+		return 1;
 	for (i = 0; i < fp->ncores; i++) {
 		if (spsc_pending(&fp->cores[i].events))
 			return 1;

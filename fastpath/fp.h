@@ -59,6 +59,9 @@ struct fp_app {
 	void *core_priv;     /* fast path's own, per core */
 	uint64_t flows, rx_chunks; /* gauges, relaxed adds by cores */
 	uint64_t faults;	   /* refused entries, relaxed adds by cores */
+	uint32_t ending; /* SP_APP_DEL was sent: no flow joins any more (fp_app_join) */
+	uint32_t hungry; /* a core has few receive chunks: who has many puts some on `spare` */
+	uint32_t spare;	 /* 1 + first chunk of a list through rx_next, 0 = empty */
 };
 
 /* Neighbour word: bits 47..0 MAC (first octet lowest), bit 48 valid, bit 49 stale (use it, but
@@ -78,8 +81,24 @@ void fp_destroy(struct fp *fp);
 /* The app table (FP_MAX_APPS entries, zeroed); entry 0 is set up by fp_create. */
 struct fp_app *fp_app(struct fp *fp, uint32_t id);
 
-/* Which core owns the group of this tuple. */
-uint32_t fp_core_of(struct fp *fp, const struct tas_tuple *t);
+/* Flow group of a tuple; which core owns it; both at once. */
+uint32_t fp_group_of(const struct fp *fp, const struct tas_tuple *t);
+uint32_t fp_group_core(const struct fp *fp, uint32_t group);
+uint32_t fp_core_of(const struct fp *fp, const struct tas_tuple *t);
+
+/*
+ * Moving flow groups (docs/decisions/0008-moving-flow-groups.md): the groups of `set` (bit per
+ * group, all owned by `from`) go to core `to`. 0, -EINVAL, -EBUSY (a move is under way), -EAGAIN (a
+ * core's ring is full). From then on send no message to any core until fp_move_poll, to be called
+ * each round, says that the new owner has them.
+ */
+enum fp_move_state {
+	FP_MOVES_NONE,	   /* no move is under way */
+	FP_MOVES_HANDING,  /* no message may be sent */
+	FP_MOVES_SETTLING, /* fp_group_core says the new owner: messages go there */
+};
+int fp_move_start(struct fp *fp, const uint64_t set[NIC_GROUPS / 64], uint32_t from, uint32_t to);
+enum fp_move_state fp_move_poll(struct fp *fp);
 
 /* Puts a message for `core`, waking it. 0, or -EAGAIN when the ring is full (try again from the
  * loop). */

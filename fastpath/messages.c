@@ -84,6 +84,7 @@ static void take_frame(struct fp_core *core, const struct sp_msg *m)
 		.gso_size = (uint16_t)m->u.frame.gso_size,
 		.flags = NIC_RX_CSUM_OK}; /* it was verified when it arrived */
 
+	core->source = FP_SOURCE_SP;
 	fp_rx_frames(core, &pkt, 1);
 	free(pkt.data);
 }
@@ -107,13 +108,17 @@ static void handle(struct fp_core *core, const struct sp_msg *m)
 		take_frame(core, m);
 		break;
 	case SP_APP_ADD:
-		fp_app_add(core, m->id);
+		fp_app_add(core, m->id, (struct fp_app_core *)(uintptr_t)m->u.words[0]);
 		break;
 	case SP_APP_DEL:
 		fp_app_del(core, m->id);
 		break;
 	case SP_PMTU:
 		set_pmtu(core, m);
+		break;
+	case SP_GROUP_MOVE:
+	case SP_GROUP_DRAIN:
+		fp_group_message(core, m);
 		break;
 	case SP_STOP:
 		core->stop = 1;

@@ -73,16 +73,16 @@ static void neigh_frame(struct fp_core *core, const struct nic_rxpkt *pkt, enum 
 		core->cnt.drop_not_for_us++;
 }
 
-static void forward(struct fp_core *core, uint32_t owner, const struct nic_rxpkt *pkt)
+void fp_rx_forward(struct fp_core *core, uint32_t to, const struct nic_rxpkt *pkt)
 {
-	struct fp_core *to = &core->fp->cores[owner];
-
-	if (!fp_forward_put(&to->from[core->id], pkt)) {
+	if (!fp_forward_put(&core->fp->cores[to].from[core->id], pkt)) {
 		core->cnt.drop_forward++;
 		return;
 	}
+	if (to == core->id)
+		return;
 	core->cnt.rx_forwarded++;
-	fp_core_wake(to);
+	fp_core_wake(&core->fp->cores[to]);
 }
 
 /* Parses one frame; what remains in the burst is TCP of one of this core's groups. */
@@ -108,10 +108,8 @@ static void parse(struct fp_core *core, const struct nic_rxpkt *pkt, struct burs
 		return;
 	}
 	b->group[i] = nic_group(fp->nic, t->laddr, t->raddr, t->lport, t->rport, pkt->hash);
-	if (fp->group_core[b->group[i]] != core->id) {
-		forward(core, fp->group_core[b->group[i]], pkt);
+	if (core->route[b->group[i]] != core->id && !fp_group_elsewhere(core, b->group[i], pkt))
 		return;
-	}
 	b->hash[i] = fp_table_hash(&fp->table, t);
 	fp_table_prefetch(&fp->table, b->group[i], b->hash[i]);
 	b->pkt[i] = pkt;
@@ -274,25 +272,40 @@ static void harmed_frames(struct fp_core *core, const struct nic_rxpkt *pkts, ui
 /* The core's one way in. */
 static void take_in(struct fp_core *core, const struct nic_rxpkt *pkts, uint32_t n)
 {
+	core->source = core->id;
 	if (__builtin_expect(core->fault != NULL, 0))
 		harmed_frames(core, pkts, n);
 	else
 		fp_rx_frames(core, pkts, n);
 }
 
+/* While frames of moving groups are handed on or held, the port keeps what the ring has no room for.
+ */
+static uint32_t rx_max(const struct fp_core *core)
+{
+	uint32_t fits;
+
+	if (!core->rx_for)
+		return NIC_BURST;
+	fits = fp_forward_fits(core->rx_for);
+	return fits < NIC_BURST ? fits : NIC_BURST;
+}
+
 static uint32_t poll_nic(struct fp_core *core)
 {
 	struct nic_rxpkt pkts[NIC_BURST];
 	struct fp_event ev = {.type = FP_EV_NIC_DEAD};
-	int n;
+	int n, max = (int)rx_max(core);
 
-	if (core->nic_dead)
+	core->rx_empty = core->nic_dead;
+	if (core->nic_dead || max == 0)
 		return 0;
-	n = nic_rx(core->fp->nic, core->id, pkts, NIC_BURST);
+	n = nic_rx(core->fp->nic, core->id, pkts, max);
 	if (n < 0) {
 		core->nic_dead = (uint32_t)fp_event_put(core, &ev);
 		return 0;
 	}
+	core->rx_empty = n == 0;
 	if (n == 0 && !(core->fault && fp_fault_holds(core->fault)))
 		return 0;
 	if (n > 0)
@@ -303,27 +316,65 @@ static uint32_t poll_nic(struct fp_core *core)
 	return (uint32_t)n + (core->fault != NULL && fp_fault_holds(core->fault));
 }
 
-/* Frames that other cores received for us (counted there). */
-static uint32_t poll_forwarded(struct fp_core *core)
+/* Frames, and notes between them. */
+static void forwarded(struct fp_core *core, const struct nic_rxpkt *pkts, uint32_t n)
+{
+	uint32_t i, first = 0;
+
+	for (i = 0; i < n; i++) {
+		if (!(pkts[i].flags & FP_FORWARD_NOTE))
+			continue;
+		fp_rx_frames(core, pkts + first, i - first);
+		fp_group_note(core, &pkts[i]);
+		first = i + 1;
+	}
+	fp_rx_frames(core, pkts + first, n - first);
+}
+
+/* Some of what a core has put into its ring to us. */
+static uint32_t poll_ring(struct fp_core *core, uint32_t from, uint32_t max)
 {
 	struct nic_rxpkt pkts[NIC_BURST];
-	uint32_t from, n, work = 0;
+	struct fp_forward *r = &core->from[from];
 	uint64_t end;
+	uint32_t n;
+
+	if (max == 0 || !fp_forward_pending(r))
+		return 0;
+	n = fp_forward_peek(r, pkts, max, &end);
+	core->source = from;
+	forwarded(core, pkts, n);
+	fp_forward_drop(r, end);
+	return n;
+}
+
+void fp_rx_release(struct fp_core *core)
+{
+	while (poll_ring(core, core->id, NIC_BURST) != 0)
+		;
+}
+
+/* Frames that other cores received for us (counted there). Those of third cores may have to be held.
+ */
+static uint32_t poll_forwarded(struct fp_core *core)
+{
+	uint32_t from, work = 0;
 
 	for (from = 0; from < core->fp->ncores; from++) {
-		struct fp_forward *r = &core->from[from];
-
-		if (!fp_forward_pending(r))
+		if (from == core->id)
 			continue;
-		n = fp_forward_peek(r, pkts, NIC_BURST, &end);
-		fp_rx_frames(core, pkts, n);
-		fp_forward_drop(r, end);
-		work += n;
+		work += poll_ring(core, from, from == core->move.from ? NIC_BURST : rx_max(core));
 	}
 	return work;
 }
 
 uint32_t fp_rx_poll(struct fp_core *core)
 {
-	return poll_nic(core) + (core->fp->ncores > 1 ? poll_forwarded(core) : 0);
+	uint32_t work = poll_nic(core);
+
+	if (core->fp->ncores == 1)
+		return work;
+	work += poll_forwarded(core);
+	fp_group_poll(core);
+	return work;
 }

@@ -43,8 +43,6 @@ void fp_slot_bind(struct fp_core *core, uint32_t id, struct fp_app *app, uint32_
 	f->slot = slot;
 	f->evq = 0;
 	sh->slots[slot] = (struct fp_slot){.rx_first = TAS_CHUNK_NONE, .gen = f->gen};
-	core->apps[app->id]->nflows++;
-	__atomic_fetch_add(&app->flows, 1, __ATOMIC_RELAXED);
 	write_binding(fp, id, s);
 	fp_slot_stats(fp, id);
 	fp_publish(fp, id);
@@ -147,7 +145,12 @@ static void take(struct fp_core *core, struct fp_app *app, uint32_t slot, uint32
 	/* The slot first: a program may ask for two flows in one slot on two cores at once. */
 	if (!tas_cas(&app->slot_flow[slot], &none, id))
 		return;
+	if (!fp_app_join(core, app)) {
+		tas_store_rel(&app->slot_flow[slot], FP_FLOW_NONE);
+		return;
+	}
 	if (!fp_event_room(core, 1) || !fp_rxlist_move(core, id, app)) {
+		fp_app_leave(core, app);
 		tas_store_rel(&app->slot_flow[slot], FP_FLOW_NONE);
 		retry_later(core, id, app, slot);
 		return;
@@ -178,9 +181,9 @@ void fp_slot_take(struct fp_core *core, struct fp_app *app, uint32_t slot)
 		refuse(core, app, slot, gen, want);
 		return;
 	}
-	owner = fp->flows[id].core;
+	owner = tas_load(&fp->flows[id].core);
 	if (owner != core->id) {
-		fp_slot_pass(&fp->cores[owner], app, slot);
+		fp_slot_pass(core, owner, app, slot);
 		return;
 	}
 	if (fp->flows[id].app != FP_APP_NONE || !claimed(core, &fp->cold[id], app)) {

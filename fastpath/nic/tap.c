@@ -241,7 +241,7 @@ static int tap_open(struct nic *n, const struct nic_conf *conf)
 	for (i = 0; i < t->nqueues; i++)
 		t->queue[i].fd = -1;
 	n->priv = t;
-	n->caps = (struct nic_caps){.tso = 1, .tx_csum = 1, .rx_large = 1, .tso_max = TSO_MAX};
+	n->caps = (struct nic_caps){.tso = 1, .tx_csum = 1, .rx_large = 1, .tso_max = TSO_MAX, .rx_depth = TX_QUEUE_LEN};
 	failed = set_up(n, t, conf, &err);
 	if (!failed)
 		return 0;

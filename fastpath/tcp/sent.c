@@ -28,10 +28,16 @@ uint64_t tcp_sent_bytes(uint32_t count)
 
 void tcp_env_init(struct tcp_env *env, void *mem, uint32_t count)
 {
+	tcp_env_init_part(env, mem, 1, count);
+}
+
+void tcp_env_init_part(struct tcp_env *env, void *mem, uint32_t first, uint32_t count)
+{
 	env->sent = mem;
 	env->nsent = count;
 	env->sent_free = 0;
-	env->sent_fresh = 1;
+	env->sent_fresh = first;
+	env->sent_fresh_end = first + count;
 	env->sent_used = 0;
 }
 
@@ -48,7 +54,7 @@ static uint32_t node_alloc(struct tcp_env *env)
 	if (i != 0) {
 		env->sent_free = sent_at(env, i)->next;
 	} else {
-		if (env->sent_fresh > env->nsent)
+		if (env->sent_fresh == env->sent_fresh_end)
 			return 0;
 		i = env->sent_fresh++;
 	}

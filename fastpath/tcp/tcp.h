@@ -26,8 +26,9 @@ struct tcp_env {
 	uint32_t now_us;		/* (uint32_t)(now_ns / 1000): set once per burst */
 	uint32_t sent_free;		/* free list of the pool */
 	uint32_t sent_fresh, sent_used; /* nodes never used yet begin here; nodes in use */
-	struct tcp_sent *sent;
-	uint32_t nsent;
+	uint32_t sent_fresh_end;	/* ... and end here */
+	uint32_t nsent;			/* nodes this core has, used or not */
+	struct tcp_sent *sent;		/* node 0; all cores use one array */
 	uint32_t min_rto_us; /* 200000 unless configured */
 	uint32_t rcvbuf_max, sndbuf_max;
 	uint32_t challenge_tokens; /* RFC 5961 section 7: tcp_challenge_refill each second */
@@ -38,6 +39,18 @@ struct tcp_env {
  * caller). */
 uint64_t tcp_sent_bytes(uint32_t count);
 void tcp_env_init(struct tcp_env *env, void *mem, uint32_t count);
+/* As one core of several: nodes first..first + count - 1 (first >= 1) of a common pool are its. */
+void tcp_env_init_part(struct tcp_env *env, void *mem, uint32_t first, uint32_t count);
+
+/* pool.c: nodes that change cores. A flow leaves a core / joins another: its nodes count there. */
+void tcp_pool_leave(const struct fp_flow_cold *c, struct tcp_env *env);
+void tcp_pool_join(const struct fp_flow_cold *c, struct tcp_env *env);
+/*
+ * A core that has more nodes than its share puts unused ones on the list *spare (0 = empty, any
+ * core, any time); one that has less takes them. Some at a time: call it once a round while
+ * env->nsent is not the share.
+ */
+void tcp_pool_balance(struct tcp_env *env, uint32_t share, uint32_t *spare);
 
 /* A second has passed: how many challenge ACKs the next one allows, by 32 random bits. */
 void tcp_challenge_refill(struct tcp_env *env, uint32_t random);

@@ -26,6 +26,8 @@ enum sp_msg_type {
 	SP_APP_ADD,	     /* app `id` may be polled */
 	SP_APP_DEL,	     /* the process has ended: reset or finish its flows; EV_APP_GONE follows */
 	SP_PMTU,	     /* flow `id`: new path MTU u.pmtu */
+	SP_GROUP_MOVE,	     /* flow groups change their core, every core is told: u.move (fastpath/groups.c) */
+	SP_GROUP_DRAIN,	     /* old owner: the port steers to the new one; hand on what it still has for us */
 	SP_STOP,	     /* leave the core loop */
 };
 
@@ -75,6 +77,10 @@ struct sp_msg {
 			uint16_t has_seq; /* 1: seq is the sequence number the ICMP message quoted: */
 			uint32_t seq;	  /* believe it only when it lies in [SND.UNA, SND.NXT) (RFC 5927) */
 		} quoted;
+		struct {
+			uint32_t from, to;
+			uint64_t set[2]; /* bit per group */
+		} move;
 		uint64_t words[30];
 	} u;
 };

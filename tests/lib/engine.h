@@ -411,7 +411,8 @@ class Socket
 	{
 		uint64_t una = tas_load_acq(&s().tx_una);
 
-		while (!tx_chunks.empty() && tx_base + TAS_CHUNK_BYTES <= una) {
+		/* As libtas: the link of a chunk may be read until the byte after it is acknowledged. */
+		while (!tx_chunks.empty() && tx_base + TAS_CHUNK_BYTES < una) {
 			memset(p.chunk(tx_chunks.front()), 0xee, 64);
 			p.txnext(tx_chunks.front()) = 0x55555555;
 			p.tx_pool.push_back(tx_chunks.front());

@@ -43,7 +43,7 @@ struct fp_app *fp_app(struct fp *fp, uint32_t id)
 	return &fp->apps[id];
 }
 
-uint32_t fp_core_of(struct fp *fp, const struct tas_tuple *t)
+uint32_t fp_core_of(const struct fp *fp, const struct tas_tuple *t)
 {
 	(void)fp;
 	return ntohs(t->rport) % 2;
