@@ -217,11 +217,9 @@ static int fill_nsegs(uint16_t gso_size, struct seg *s)
 	s->nsegs = 1;
 	if (gso_size == 0)
 		return 1;
-	n = (s->len + gso_size - 1) / gso_size;
-	if (n == 0 || n > WIRE_GSO_SEGS)
-		return 0;
+	n = (s->len + gso_size - 1) / gso_size; /* at most 65,515: the peer's segments may be small */
 	s->nsegs = (uint16_t)n;
-	return 1;
+	return n != 0;
 }
 
 static enum wire_kind parse_tcp(const struct ip4 *ip, uint16_t gso_size, int csum_ok, struct seg *s)

@@ -17,7 +17,7 @@
 #define WIRE_ETH_IP4   0x0800u
 #define WIRE_ETH_ARP   0x0806u
 #define WIRE_ETH_IP6   0x86ddu
-#define WIRE_GSO_SEGS  128u /* most segments in one large frame, received or sent */
+#define WIRE_GSO_SEGS  128u /* most segments in one large frame sent */
 
 /* What a frame is. WIRE_DROP_* are reasons; each has the counter drop_<name> (counters.h). */
 enum wire_kind {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# iperf3: its server under tas and its client on the kernel, then the other way round; one and four streams, both directions.
+# iperf3: its server under tas and its client on the kernel, then the other way round; one and four streams, both directions; small segments.
 . "$(dirname "$0")/../lib/e2e.sh"
 watchdog 140
 
@@ -56,5 +56,11 @@ for where in server-on-tas client-on-tas; do
 	exchange $where 4
 	exchange $where 4 -R
 done
-[ -n "$BASELINE" ] || used_tas
+# Small segments: the kernel's frames of 64 KB are then of many hundred.
+exchange client-on-tas 1 -R -M 150
+exchange server-on-tas 1 -M 150
+if [ -z "$BASELINE" ]; then
+	used_tas
+	[ "$(tas_json status 'counter("drop_gso")')" = 0 ] || fail "large frames of small segments were refused"
+fi
 tas_down

@@ -29,7 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint16_t gso = (uint16_t)(data[0] & 2 ? data[2] << 8 | data[3] : 0);
 	if (wire_parse(f.get(), (uint32_t)n, gso, data[1] & 1, &s) == WIRE_TCP) {
 		if (s.payload < f.get() || s.payload + s.len > f.get() + n || s.nsegs == 0 ||
-			s.nsegs > WIRE_GSO_SEGS || s.nsack > SEG_MAX_SACK)
+			(s.len != 0 && s.nsegs > s.len) || s.nsack > SEG_MAX_SACK)
 			__builtin_trap();
 	}
 	if (wire_icmp_parse(f.get(), (uint32_t)n, &icmp) == 0 &&

@@ -353,8 +353,10 @@ TEST(Parse, gso_frames)
 	EXPECT_EQ(1, s.nsegs);
 	EXPECT_EQ(WIRE_TCP, f.parse(&s, 24));
 	EXPECT_EQ(125, s.nsegs);
-	EXPECT_EQ(WIRE_DROP_GSO, f.parse(&s, 23));
-	EXPECT_EQ(WIRE_DROP_GSO, f.parse(&s, 1));
+	EXPECT_EQ(WIRE_TCP, f.parse(&s, 23));
+	EXPECT_EQ(131, s.nsegs);
+	EXPECT_EQ(WIRE_TCP, TestFrame(65000).parse(&s, 1));
+	EXPECT_EQ(65000, s.nsegs);
 	EXPECT_EQ(WIRE_DROP_GSO, TestFrame(0).parse(&s, 1448));
 	EXPECT_EQ(WIRE_TCP, TestFrame(65000).parse(&s, 65535));
 }
