@@ -50,6 +50,8 @@ int lt_addr_put(const struct lt_desc *d, const uint8_t addr[16], uint16_t port, 
 	const void *from = &in;
 	socklen_t full = sizeof(in);
 
+	if (len == NULL || (sa == NULL && *len != 0))
+		return -EFAULT;
 	if ((int)*len < 0)
 		return -EINVAL;
 	if (lt_flags(d) & LT_D_V6) {
@@ -59,7 +61,8 @@ int lt_addr_put(const struct lt_desc *d, const uint8_t addr[16], uint16_t port, 
 	} else {
 		in.sin_addr.s_addr = tas_addr_v4(addr);
 	}
-	memcpy(sa, from, *len < full ? *len : full);
+	if (*len != 0)
+		memcpy(sa, from, *len < full ? *len : full);
 	*len = full;
 	return 0;
 }

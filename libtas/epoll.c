@@ -284,6 +284,7 @@ static int wait_any(struct lt_desc *d, int fd, struct epoll_event *ev, int max,
 		lt_settle(c);
 	if (ep == NULL || max <= 0 || ev == NULL)
 		return kernel_wait(fd, ev, max, s, mask);
+	lt_epoll_seen(ep, fd);
 	return wait_in(ep, fd, ev, max, s, mask);
 }
 

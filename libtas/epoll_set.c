@@ -318,6 +318,8 @@ int lt_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	uint32_t left = 0;
 	int r;
 
+	if (ep != NULL)
+		lt_epoll_seen(ep, epfd);
 	if (d != NULL && d->kind == LT_LISTEN && !lt_listen_settle(d, fd))
 		d = NULL;
 	if (d == NULL || d->kind == LT_FREE || (d->kind == LT_EPOLL && (d == e || d->epoll == 0)))

@@ -9,6 +9,14 @@
 #include "lt.h"
 
 struct lt_epoll *lt_epoll_of(const struct lt_desc *d);
+/* The program names the instance by fd: what we do to it goes there, since the one it was made with
+ * may have been dup()ed and closed. */
+static inline void lt_epoll_seen(struct lt_epoll *ep, int fd)
+{
+	if (lt_unlikely(tas_load(&ep->fd) != fd))
+		tas_store(&ep->fd, fd);
+}
+
 /* Tag 0 marks our eventfds and the registration connection, tag i + 1 the kernel half of listener
  * item i. */
 uint64_t lt_epoll_tag(uint32_t item_plus_1);

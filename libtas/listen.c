@@ -152,8 +152,11 @@ int lt_listen_decide(struct lt_desc *d, int fd, int backlog)
 
 int lt_listen(struct lt_desc *d, int fd, int backlog)
 {
-	int r = lt_real.listen(fd, backlog);
+	int r;
 
+	if (lt_is_connected(d))
+		return (int)lt_ret(-EINVAL);
+	r = lt_real.listen(fd, backlog);
 	if (r != 0)
 		return r;
 	d = lt_fd_check(fd);

@@ -289,6 +289,7 @@ int lt_tx_fail(int err, int flags);
 /* socket.c, listen.c, accept.c */
 void lt_conn_close(struct lt_desc *d);
 void lt_conn_unbind(struct lt_desc *d);
+bool lt_is_connected(const struct lt_desc *d);
 void lt_listen_close(struct lt_desc *d);
 void lt_listen_down(struct lt_desc *d); /* shutdown(): no more connections, sleepers look again */
 bool lt_listen_usable(const struct lt_desc *d); /* it has a queue that can still be taken from */

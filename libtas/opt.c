@@ -184,6 +184,9 @@ int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *va
 
 	if (set_quickly(d, level, name, val, len))
 		return 0;
+	/* Bytes are copied; who set this would wait for completions that never come. */
+	if (level == SOL_SOCKET && name == SO_ZEROCOPY && d->kind != LT_EPOLL)
+		return (int)lt_ret(-EOPNOTSUPP);
 	r = lt_real.setsockopt(fd, level, name, val, len);
 
 	if (d->kind == LT_EPOLL || (d = lt_fd_check(fd)) == NULL)

@@ -46,6 +46,12 @@ int lt_socket(int domain, int type, int protocol)
 	return fd;
 }
 
+/* A tas connection, or one under way: its handle would take a bind() or listen(). */
+bool lt_is_connected(const struct lt_desc *d)
+{
+	return tas_load_acq(&d->kind) == LT_CONN && !(lt_flags(d) & LT_D_RECONNECT);
+}
+
 /* The kernel takes part in every bind: it decides conflicts, privileged ports and reuse for both
  * stacks. */
 int lt_bind(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
@@ -55,6 +61,8 @@ int lt_bind(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
 	struct lt_ctx *c;
 	int one = 1;
 
+	if (lt_is_connected(d))
+		return (int)lt_ret(-EINVAL);
 	if (d->kind == LT_UNDECIDED && lt_addr_get(sa, len, addr, &port) && !lt_addr_any(addr)) {
 		c = lt_context_get();
 		if (c != NULL && lt_place_local(c, addr) == LT_TAS)
@@ -241,6 +249,15 @@ int lt_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t l
 	return (int)lt_ret(r);
 }
 
+/* A handshake under way has no flow that a core would look at: the slow path is asked to end it. */
+static void cancel_connect(struct lt_desc *d)
+{
+	struct tas_msg m = {.type = TAS_CMD_CANCEL, .slot = d->slot, .aux = d->gen};
+
+	lt_command(&m, -1, NULL, NULL);
+	lt_ring(d);
+}
+
 int lt_shutdown(struct lt_desc *d, int fd, int how)
 {
 	d = lt_fd_check(fd);
@@ -253,8 +270,12 @@ int lt_shutdown(struct lt_desc *d, int fd, int how)
 	}
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
 		return (int)lt_ret(-EINVAL);
-	if (!lt_conn_bound(d) ? (lt_flags(d) & LT_D_CONNECTING) != 0
-			      : (tas_load_acq(&d->s->state) & TAS_SOCK_ERROR) != 0)
+	if (!lt_conn_bound(d) && (lt_flags(d) & LT_D_CONNECTING)) {
+		cancel_connect(d);
+		lt_conn_wake(d);
+		return 0;
+	}
+	if (lt_conn_bound(d) && (tas_load_acq(&d->s->state) & TAS_SOCK_ERROR))
 		return (int)lt_ret(-ENOTCONN);
 	if (how != SHUT_WR) {
 		tas_fetch_or(&d->flags, LT_D_SHUT_RD);
@@ -287,15 +308,6 @@ int lt_getpeername(struct lt_desc *d, int fd, struct sockaddr *sa, socklen_t *le
 	open = lt_conn_bound(d) ? !(tas_load_acq(&d->s->state) & TAS_SOCK_ERROR)
 				: !(lt_flags(d) & LT_D_CONNECTING);
 	return (int)lt_ret(open ? lt_addr_put(d, d->raddr, d->rport, sa, len) : -ENOTCONN);
-}
-
-/* A handshake under way has no flow that a core would look at: the slow path is asked to end it. */
-static void cancel_connect(struct lt_desc *d)
-{
-	struct tas_msg m = {.type = TAS_CMD_CANCEL, .slot = d->slot, .aux = d->gen};
-
-	lt_command(&m, -1, NULL, NULL);
-	lt_ring(d);
 }
 
 static void linger(struct lt_desc *d)

@@ -153,6 +153,9 @@ int lt_conn_error(struct lt_desc *d)
 	if (!(state_of(d) & TAS_SOCK_ERROR))
 		return 0;
 	err = tas_load(&d->s->error);
+	/* Linux: a reset after the peer's FIN finds only senders (tcp_reset() in CLOSE_WAIT). */
+	if (err == ECONNRESET && (state_of(d) & TAS_SOCK_RX_FIN) && !(lt_flags(d) & LT_D_SHUT_WR))
+		err = EPIPE;
 	if (err == 0 || (tas_fetch_or(&d->flags, LT_D_ERR_TAKEN) & LT_D_ERR_TAKEN))
 		return 0;
 	return (int)err;

@@ -200,7 +200,7 @@ int sp_cmd_connect(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 int sp_cmd_cancel(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 {
 	const struct fp_app *fa = sp_app_fp(sp, rq->app);
-	struct sp_conn_input in = {.error = ECONNABORTED};
+	struct sp_conn_input in = {.error = ECONNRESET}; /* as shutdown() in SYN-SENT on Linux */
 	struct sp_conn *c;
 
 	(void)rp;
