@@ -6,6 +6,7 @@
  * at entries that were taken. The kernel half has a queue of its own, which gets its turn. Owner:
  * any thread of any holder. accept(2).
  */
+#include <pthread.h>
 #include "lt.h"
 #include "tas/yield.h"
 
@@ -211,20 +212,56 @@ static int accept_now(struct lt_desc *d, int lfd, struct sockaddr *sa, socklen_t
 	return fd;
 }
 
+static void leave(uint32_t *users)
+{
+	uint32_t n = tas_load(users);
+
+	while (n != 0 && !tas_cas(users, &n, n - 1))
+		;
+}
+
+struct wait {
+	struct lt_desc *d;
+	uint32_t life;
+	struct lt_sleep sl;
+};
+
+/* The thread ends in its sleep: it must not go on being the one that is woken. */
+static void wait_cancelled(void *arg)
+{
+	struct wait *w = arg;
+
+	lt_sleep_end(&w->sl);
+	if (tas_load(&w->d->life) == w->life)
+		lt_listen_leave(w->d, true);
+	leave(&w->d->users);
+}
+
+/* 0 when there may be one, or -EINTR. */
+static int look_and_sleep(struct wait *w, int lfd, uint64_t until_ns)
+{
+	struct pollfd p[3] = {{.fd = lfd, .events = POLLIN}};
+
+	TAS_YIELD();
+	if (lt_listen_ready(w->d) || tas_load(&w->d->kind) != LT_LISTEN)
+		return 0;
+	return lt_sleep_poll(&w->sl, p, 1, until_ns, NULL);
+}
+
 /* Sleeps until either half may have a connection. 0, -EINTR, -EAGAIN at the time-out. */
 static int wait_conn(struct lt_desc *d, int lfd, uint64_t until_ns)
 {
-	struct pollfd p[3] = {{.fd = lfd, .events = POLLIN}};
-	struct lt_sleep sl;
-	int r = 0;
+	struct wait w = {.d = d, .life = tas_load(&d->life)};
+	int r;
 
 	lt_listen_arm(d, 0, 1);
-	lt_sleep_begin(&sl, d->ctx, d->evq_mask);
-	TAS_YIELD();
-	if (!lt_listen_ready(d) && tas_load(&d->kind) == LT_LISTEN)
-		r = lt_sleep_poll(&sl, p, 1, until_ns, NULL);
-	lt_sleep_end(&sl);
-	lt_listen_arm(d, 0, -1);
+	lt_sleep_begin(&w.sl, d->ctx, d->evq_mask);
+	pthread_cleanup_push(wait_cancelled, &w);
+	r = look_and_sleep(&w, lfd, until_ns);
+	pthread_cleanup_pop(0);
+	lt_sleep_end(&w.sl);
+	if (tas_load(&d->life) == w.life)
+		lt_listen_arm(d, 0, -1);
 	if (r == 0 && until_ns != 0 && lt_now_ns() >= until_ns)
 		return -EAGAIN;
 	return r < 0 ? r : 0;
@@ -246,17 +283,12 @@ static int accept_loop(struct lt_desc *d, int lfd, struct sockaddr *sa, socklen_
 		if (until == 0)
 			until = lt_until(d->opts.rcvtimeo_ns);
 		r = wait_conn(d, lfd, until);
-		if (r < 0 && !(r == -EINTR && lt_restart(until != 0)))
-			return r;
+		if (r < 0 && !(r == -EINTR && lt_restart(until != 0))) {
+			/* The queue goes before signal and time-out: a wake-up may have come with them. */
+			fd = accept_now(d, lfd, sa, len, flags);
+			return fd != -EAGAIN ? fd : r;
+		}
 	}
-}
-
-static void leave(uint32_t *users)
-{
-	uint32_t n = tas_load(users);
-
-	while (n != 0 && !tas_cas(users, &n, n - 1))
-		;
 }
 
 int lt_accept4(struct lt_desc *d, int fd, struct sockaddr *sa, socklen_t *len, int flags)

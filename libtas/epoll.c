@@ -7,6 +7,7 @@
  * exclusive are decided per item. Owner: any thread. epoll_wait(2), epoll_pwait2(2).
  */
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include "epoll_set.h"
 #include "tas/yield.h"
@@ -183,7 +184,7 @@ static bool spin(const struct lt_epoll *ep, const struct lt_ctx *c)
 }
 
 /* A nested instance has our eventfds in the kernel's set only while somebody sleeps in it. */
-static void lie_down(struct lt_epoll *ep)
+static void listen_nested(struct lt_epoll *ep)
 {
 	tas_fetch_add(&ep->sleepers, 1u);
 	if (!tas_load(&ep->nested) || lt_lock(&ep->lock) != 0)
@@ -192,7 +193,7 @@ static void lie_down(struct lt_epoll *ep)
 	lt_unlock(&ep->lock);
 }
 
-static void get_up(struct lt_epoll *ep)
+static void deafen_nested(struct lt_epoll *ep)
 {
 	if (tas_fetch_add(&ep->sleepers, ~0u) != 1 || !tas_load(&ep->nested))
 		return;
@@ -201,6 +202,29 @@ static void get_up(struct lt_epoll *ep)
 	if (tas_load(&ep->sleepers) == 0 && ep->ctx != NULL)
 		lt_epoll_deafen(ep);
 	lt_unlock(&ep->lock);
+}
+
+struct nap {
+	struct lt_epoll *ep;
+	struct lt_ctx *c;
+	uint64_t queues;
+};
+
+static void lie_down(struct nap *nap)
+{
+	listen_nested(nap->ep);
+	if (nap->c != NULL)
+		lt_queue_announce(nap->c, nap->queues);
+}
+
+/* Also when the thread is cancelled in its sleep. */
+static void get_up(void *arg)
+{
+	struct nap *nap = arg;
+
+	if (nap->c != NULL)
+		lt_queue_retract(nap->c, nap->queues);
+	deafen_nested(nap->ep);
 }
 
 /* Sleeps no longer than connections that wait for memory allow; *again: it is not the program's time
@@ -217,31 +241,34 @@ static int wait_bounded(const struct lt_ctx *c, int fd, struct epoll_event *ev, 
 	return n;
 }
 
+static int look_and_sleep(struct nap *nap, int fd, struct epoll_event *ev, int max,
+	const struct span *s, const sigset_t *mask, bool *again)
+{
+	int n;
+
+	if (nap->c != NULL && pending(nap->ep, nap->c))
+		return 0;
+	TAS_YIELD();
+	n = wait_bounded(nap->c, fd, ev, max, s, mask, again);
+	return n > 0 ? sift(nap->ep, ev, n) : n;
+}
+
 /* Sleeps in the kernel's instance. Events of the program, or -1; *again: news of ours may have
  * come. */
 static int sleep_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
 	const struct span *s, const sigset_t *mask, bool *again)
 {
 	struct lt_ctx *c = tas_load_acq(&ep->ctx);
-	uint64_t queues = c != NULL ? ep->queues : 0;
+	struct nap nap = {ep, c, c != NULL ? ep->queues : 0};
 	int n;
 
 	*again = true;
 	if (c != NULL && s->until_ns + s->forever != 0 && spin(ep, c))
 		return 0;
-	lie_down(ep);
-	if (c != NULL)
-		lt_queue_announce(c, queues);
-	n = 0;
-	if (c == NULL || !pending(ep, c)) {
-		TAS_YIELD();
-		n = wait_bounded(c, fd, ev, max, s, mask, again);
-		if (n > 0)
-			n = sift(ep, ev, n);
-	}
-	if (c != NULL)
-		lt_queue_retract(c, queues);
-	get_up(ep);
+	lie_down(&nap);
+	pthread_cleanup_push(get_up, &nap);
+	n = look_and_sleep(&nap, fd, ev, max, s, mask, again);
+	pthread_cleanup_pop(1);
 	return n;
 }
 

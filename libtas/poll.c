@@ -4,6 +4,7 @@
  * Ours are looked at directly, the kernel's by the kernel. A set without one of ours goes to libc
  * untouched. Owner: any thread. poll(2), select(2).
  */
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 #include "lt.h"
@@ -151,19 +152,39 @@ static int wait_kernel(struct set *s, bool forever, uint64_t until_ns, const sig
 	return merge(s);
 }
 
+struct nap {
+	struct lt_sleep sl;
+	struct set *s;
+};
+
+/* Also when the thread is cancelled in its sleep. */
+static void get_up(void *arg)
+{
+	struct nap *nap = arg;
+
+	lt_sleep_end(&nap->sl);
+	arm_all(nap->s, -1);
+}
+
+static int look_and_sleep(struct nap *nap, uint64_t until_ns, const sigset_t *mask, int *ours)
+{
+	struct set *s = nap->s;
+
+	*ours = look_ours(s);
+	return *ours != 0 ? 0 : lt_sleep_poll(&nap->sl, s->kern, s->n, until_ns, mask);
+}
+
 /* Sleeps once. Descriptors of the kernel that are ready, or -errno. */
 static int sleep_once(struct set *s, uint64_t until_ns, const sigset_t *mask, int *ours)
 {
-	struct lt_sleep sl;
-	int r = 0;
+	struct nap nap = {.s = s};
+	int r;
 
 	arm_all(s, 1);
-	lt_sleep_begin(&sl, s->c, s->queues | 1);
-	*ours = look_ours(s);
-	if (*ours == 0)
-		r = lt_sleep_poll(&sl, s->kern, s->n, until_ns, mask);
-	lt_sleep_end(&sl);
-	arm_all(s, -1);
+	lt_sleep_begin(&nap.sl, s->c, s->queues | 1);
+	pthread_cleanup_push(get_up, &nap);
+	r = look_and_sleep(&nap, until_ns, mask, ours);
+	pthread_cleanup_pop(1);
 	return r;
 }
 
@@ -192,20 +213,35 @@ static int poll_set(struct set *s, bool forever, uint64_t until_ns, const sigset
 	}
 }
 
+struct mapping {
+	void *at; /* NULL: nothing */
+	size_t bytes;
+};
+
+static void unmap(void *arg)
+{
+	struct mapping *m = arg;
+
+	if (m->at != NULL)
+		munmap(m->at, m->bytes);
+}
+
 static int poll_ours(
 	struct pollfd *fds, nfds_t n, bool forever, uint64_t until_ns, const sigset_t *mask)
 {
 	struct pollfd stack[ON_STACK + 2];
 	struct set s = {.fds = fds, .n = n, .kern = stack};
+	struct mapping m;
 	int r;
 
 	if (n > ON_STACK)
 		s.kern = lt_map((n + 2) * sizeof(*fds));
 	if (s.kern == NULL)
 		return -ENOMEM;
+	m = (struct mapping){n > ON_STACK ? s.kern : NULL, (n + 2) * sizeof(*fds)};
+	pthread_cleanup_push(unmap, &m);
 	r = poll_set(&s, forever, until_ns, mask);
-	if (n > ON_STACK)
-		munmap(s.kern, (n + 2) * sizeof(*fds));
+	pthread_cleanup_pop(1);
 	return r;
 }
 
@@ -341,13 +377,14 @@ static int from_poll(const struct pollfd *p, nfds_t k, fd_set *r, fd_set *w, fd_
 static int select_ours(int n, fd_set *r, fd_set *w, fd_set *x, bool forever, uint64_t until_ns,
 	const sigset_t *mask)
 {
-	size_t bytes = (size_t)n * sizeof(struct pollfd);
-	struct pollfd *p = lt_map(bytes);
+	struct mapping m = {NULL, (size_t)n * sizeof(struct pollfd)};
+	struct pollfd *p = m.at = lt_map(m.bytes);
 	nfds_t k;
 	int got;
 
 	if (p == NULL)
 		return -ENOMEM;
+	pthread_cleanup_push(unmap, &m);
 	k = to_poll(p, n, r, w, x);
 	while ((got = poll_ours(p, k, forever, until_ns, mask)) > 0 && !any_counts(p, k, r, w, x)) {
 		got = lt_real.poll(NULL, 0, 1); /* a state that only poll() would report */
@@ -356,7 +393,7 @@ static int select_ours(int n, fd_set *r, fd_set *w, fd_set *x, bool forever, uin
 	}
 	if (got >= 0)
 		got = from_poll(p, k, r, w, x);
-	munmap(p, bytes);
+	pthread_cleanup_pop(1);
 	return got == -1 ? -errno : got;
 }
 

@@ -251,12 +251,88 @@ static void test_shutdown_close_accept(void)
 	close(l);
 }
 
+/* ---- threads that are cancelled where they sleep ---- */
+
+static void *acceptor(void *arg)
+{
+	return (void *)(intptr_t)accept(*(int *)arg, NULL, NULL);
+}
+
+static void *poller(void *arg)
+{
+	struct pollfd p = {.fd = *(int *)arg, .events = POLLIN};
+
+	return (void *)(intptr_t)poll(&p, 1, -1);
+}
+
+static void *waiter(void *arg)
+{
+	struct epoll_event ev;
+
+	return (void *)(intptr_t)epoll_wait(*(int *)arg, &ev, 1, -1);
+}
+
+static void cancelled(void *(*fn)(void *), int *fd)
+{
+	pthread_t t;
+	void *how;
+
+	CHECK(pthread_create(&t, NULL, fn, fd) == 0);
+	usleep(50000);
+	CHECK(pthread_cancel(t) == 0);
+	pthread_join(t, &how);
+	out("thread %s", how == PTHREAD_CANCELED ? "cancelled" : "ended");
+}
+
+/* The only thread of this process that accepted is cancelled: its child's accept() is woken. */
+static void test_cancel_accept(void)
+{
+	int l = listen_here(0, 16), status;
+	pid_t pid;
+
+	cancelled(acceptor, &l);
+	pid = fork();
+	if (pid == 0)
+		_exit(accept(l, NULL, NULL) < 0);
+	usleep(200000); /* it sleeps, most likely */
+	ask(CONNECT, 0);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	out("child %d", status);
+	ask(END, 0);
+	close(l);
+}
+
+/* More often than there are places for sleepers; then everything still works. */
+static void test_cancel_poll(void)
+{
+	int l = listen_here(0, 16), fd = connection(l, 0), i;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct epoll_event ev = {.events = EPOLLIN, .data.u32 = 1};
+
+	ep = epoll_create1(0);
+	CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) == 0);
+	for (i = 0; i < 4; i++) {
+		cancelled(poller, &fd);
+		cancelled(poller, &l);
+		cancelled(waiter, &ep);
+	}
+	ask(SEND, 0);
+	result("epoll", epoll_wait(ep, &ev, 1, -1));
+	result("poll", poll(&p, 1, -1));
+	ask(END, 0);
+	close(fd);
+	close(l);
+	close(ep);
+}
+
 static const struct tcase cases[] = {
 	{"second_edge", test_second_edge, peer_steps},
 	{"second_oneshot", test_second_oneshot, peer_steps},
 	{"still_ready", test_still_ready, peer_steps},
 	{"added_later", test_added_later, peer_steps},
 	{"shutdown_close_accept", test_shutdown_close_accept, peer_steps},
+	{"cancel_accept", test_cancel_accept, peer_steps},
+	{"cancel_poll", test_cancel_poll, peer_steps},
 };
 
 int main(int argc, char **argv)
