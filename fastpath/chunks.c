@@ -160,7 +160,7 @@ static void look_for_chunks(
 		tas_store(&app->hungry, 1);
 }
 
-static uint32_t chunk_get(struct fp_core *core, uint32_t id, struct fp_app *app)
+uint32_t fp_chunk_get(struct fp_core *core, uint32_t id, struct fp_app *app)
 {
 	struct fp_app_core *ac = core->apps[app->id];
 	uint32_t chunk;
@@ -226,7 +226,7 @@ static int reserve(struct fp_core *core, uint32_t id, struct fp_app *app, uint64
 	struct fp_flow_cold *c = &core->fp->cold[id];
 
 	while (c->rx_last == TAS_CHUNK_NONE || c->rx_end < end) {
-		uint32_t chunk = chunk_get(core, id, app);
+		uint32_t chunk = fp_chunk_get(core, id, app);
 
 		if (chunk == TAS_CHUNK_NONE)
 			return 0;
@@ -344,7 +344,7 @@ static uint32_t get_list(struct fp_core *core, uint32_t id, struct fp_app *app, 
 	uint32_t list = TAS_CHUNK_NONE;
 
 	while (count-- > 0) {
-		uint32_t chunk = chunk_get(core, id, app);
+		uint32_t chunk = fp_chunk_get(core, id, app);
 
 		if (chunk == TAS_CHUNK_NONE) {
 			fp_chunks_put_list(core, app, list);

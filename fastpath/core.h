@@ -358,8 +358,17 @@ void fp_slot_forget(struct fp_core *core, struct fp_app *app, uint32_t slot);
 void fp_slot_dead(struct fp_core *core, struct fp_app *app, uint32_t slot, uint32_t state,
 	int error, uint32_t rx_first);
 
+/* park.c: flows that leave a slot and go on in another program */
+void fp_flow_move(struct fp_core *core, uint32_t id, uint32_t to_app, uint32_t to_slot, uint32_t from);
+/* Nobody holds the flow: FIN after what was written, RST when something was not read. */
+void fp_flow_finish(struct fp_core *core, uint32_t id);
+/* Was the flow granted to this slot? The slot's lines then tell where the streams are. */
+int fp_flow_granted(struct fp_core *core, uint32_t id, const struct fp_app *app, uint32_t slot);
+
 /* chunks.c: receive memory */
 void fp_chunk_put(struct fp_core *core, struct fp_app *app, uint32_t chunk);
+/* A free chunk of `app`, counted as in use, or TAS_CHUNK_NONE. */
+uint32_t fp_chunk_get(struct fp_core *core, uint32_t id, struct fp_app *app);
 /* Asks the program for receive memory if this core has little. */
 void fp_chunks_want(struct fp_core *core, struct fp_app *app);
 /* Another core runs short: gives some of this core's free chunks away, if there are many. */
@@ -383,7 +392,14 @@ void fp_rxlist_init(struct fp_flow *f, struct fp_flow_cold *c);
 int fp_stream_append(
 	struct fp *fp, uint32_t id, uint64_t tx_head, uint64_t first_pos, uint32_t first_chunk);
 /* tx_una has advanced: move the list's start. 0 = bad chunk. */
-int fp_stream_acked(struct fp *fp, uint32_t id);
+int fp_stream_acked(struct fp_core *core, uint32_t id);
+/* stream/own.c: pieces of app 0's chunks that hold the beginning of [pos, pos + len), appended to iov; bytes covered. */
+uint32_t fp_stream_own(struct fp *fp, uint32_t id, uint64_t pos, uint32_t len, struct iovec *iov,
+	uint32_t max, uint32_t *n);
+/* Copies what is not acknowledged into app 0's chunks; the program's are let go. 0 = no memory, or a bad chunk. */
+int fp_stream_park(struct fp_core *core, uint32_t id);
+/* Gives app 0's chunks back. */
+void fp_stream_free(struct fp_core *core, uint32_t id);
 /* Stream bytes [pos, pos + len) as at most `max` pieces; the number of pieces, 0 = bad chunk or too
  * many pieces. */
 uint32_t fp_stream_iov(

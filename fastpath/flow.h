@@ -54,6 +54,7 @@
 #define FP_F_PACE_WAIT	0x800000u  /* engine: waits in the wheel for pace_next_ns */
 #define FP_F_CLOSING	0x1000000u /* engine: closed, its event waits for room in the ring */
 #define FP_F_TIME_WAIT	0x2000000u /* engine: our FIN went out before the peer's came in */
+#define FP_F_TX_OWN	0x4000000u /* engine: app 0's chunks hold [tx_una, tx_own_end) of the send stream */
 
 struct fp_flow {
 	/* Line 0: identity and receive. */
@@ -137,6 +138,11 @@ struct fp_flow_cold {
 	uint32_t listener, accept_entry, accept_ticket; /* while not taken */
 	int32_t close_error;				/* with FP_F_CLOSING */
 	uint64_t opened_ns;				/* CLOCK_MONOTONIC */
+	/* A flow that changed hands (park.c): who may take it, and what earlier holders wrote. */
+	uint32_t grant_app, grant_slot;
+	uint64_t tx_own_base, tx_own_end; /* positions that app 0's chunks cover, with FP_F_TX_OWN */
+	uint32_t tx_own_first;
+	uint32_t pad1;
 	struct tcp_cold tcp __attribute__((aligned(TAS_CACHELINE)));
 } __attribute__((aligned(TAS_CACHELINE)));
 

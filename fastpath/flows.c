@@ -165,6 +165,7 @@ void fp_flow_close(
 	fp_tx_unlist(core, id);
 	fp_table_del(&fp->table, c->group, c->hash, id);
 	tcp_release(f, c, &core->env);
+	fp_stream_free(core, id);
 	if (f->app == FP_APP_NONE)
 		fp_rxlist_free(core, id);
 	else
@@ -187,7 +188,7 @@ static int acked(struct fp_core *core, uint32_t id)
 {
 	const struct fp_flow *f = &core->fp->flows[id];
 
-	if (!fp_stream_acked(core->fp, id)) {
+	if (!fp_stream_acked(core, id)) {
 		fp_app_fault(core, &core->fp->apps[f->app], &core->cnt.refuse_chunk);
 		fp_flow_close(core, id, FP_CLOSE_ABORTED, ECONNABORTED, 1);
 		return 0;

@@ -77,6 +77,16 @@ static void set_pmtu(struct fp_core *core, const struct sp_msg *m)
 	fp_tx_list(core, m->id);
 }
 
+static void move_flow(struct fp_core *core, const struct sp_msg *m)
+{
+	if (!flow_of(core, m))
+		return;
+	if (m->type == SP_FLOW_FINISH)
+		fp_flow_finish(core, m->id);
+	else
+		fp_flow_move(core, m->id, m->u.grant.app, m->u.grant.slot, m->u.grant.from);
+}
+
 static void take_frame(struct fp_core *core, const struct sp_msg *m)
 {
 	struct nic_rxpkt pkt = {.data = (uint8_t *)(uintptr_t)m->u.frame.data,
@@ -120,6 +130,10 @@ static void handle(struct fp_core *core, const struct sp_msg *m)
 	case SP_GROUP_DRAIN:
 		fp_group_message(core, m);
 		break;
+	case SP_FLOW_MOVE:
+	case SP_FLOW_FINISH:
+		move_flow(core, m);
+		break;
 	case SP_STOP:
 		core->stop = 1;
 		break;
@@ -131,6 +145,12 @@ static void handle(struct fp_core *core, const struct sp_msg *m)
 	}
 }
 
+/* Messages that an event follows: they wait for room in the ring. */
+static int answers(const struct sp_msg *m)
+{
+	return m->type == SP_APP_DEL || m->type == SP_FLOW_MOVE;
+}
+
 uint32_t fp_msgs_poll(struct fp_core *core)
 {
 	const struct sp_msg *next;
@@ -139,7 +159,7 @@ uint32_t fp_msgs_poll(struct fp_core *core)
 
 	for (n = 0; n < FP_BUDGET_MSGS; n++) {
 		next = spsc_peek(&core->msgs);
-		if (!next || (next->type == SP_APP_DEL && !fp_event_room(core, 1)))
+		if (!next || (answers(next) && !fp_event_room(core, 1)))
 			break;
 		m = *next; /* a take may poll again while this one is handled */
 		spsc_drop(&core->msgs);

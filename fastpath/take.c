@@ -105,6 +105,21 @@ static int flow_is(const struct fp *fp, uint32_t id, uint32_t gen)
 	return (tas_load(&f->flags) & FP_F_USED) && tas_load(&f->gen) == gen;
 }
 
+/* By accept(), or as a holder that the slow path has granted it to. */
+static int may_take(struct fp_core *core, uint32_t id, const struct fp_app *app, uint32_t slot)
+{
+	return core->fp->flows[id].app == FP_APP_NONE &&
+	       (claimed(core, &core->fp->cold[id], app) || fp_flow_granted(core, id, app, slot));
+}
+
+/* Can nothing that the slow path has sent already change the answer? */
+static int is_decided(
+	struct fp_core *core, const struct fp_app *app, uint32_t slot, uint32_t id, uint32_t gen)
+{
+	return flow_is(core->fp, id, gen) &&
+	       (core->fp->flows[id].core != core->id || may_take(core, id, app, slot));
+}
+
 /* The connection does not exist (any more) or is another's: the slot answers with an error under
  * that gen. */
 static void refuse(
@@ -157,6 +172,7 @@ static void take(struct fp_core *core, struct fp_app *app, uint32_t slot, uint32
 	}
 	ev.u.taken.app = app->id;
 	ev.u.taken.slot = slot;
+	core->fp->cold[id].grant_app = FP_APP_NONE;
 	fp_slot_bind(core, id, app, slot);
 	fp_event_put(core, &ev);
 	fp_news(core, id, 1);
@@ -174,8 +190,8 @@ void fp_slot_take(struct fp_core *core, struct fp_app *app, uint32_t slot)
 	gen = tas_load(&s->take_gen);
 	if (!(want & TAS_SOCK_TAKE) || sh->slots[slot].gen == gen)
 		return; /* a late ring of a binding that is over */
-	/* Its FLOW_INSTALL was sent before the program could see the entry. */
-	while (!flow_is(fp, id, gen) && fp_msgs_poll(core) != 0)
+	/* Its FLOW_INSTALL or FLOW_MOVE was sent before the program could know of it. */
+	while (!is_decided(core, app, slot, id, gen) && fp_msgs_poll(core) != 0)
 		;
 	if (!flow_is(fp, id, gen)) {
 		refuse(core, app, slot, gen, want);
@@ -186,7 +202,7 @@ void fp_slot_take(struct fp_core *core, struct fp_app *app, uint32_t slot)
 		fp_slot_pass(core, owner, app, slot);
 		return;
 	}
-	if (fp->flows[id].app != FP_APP_NONE || !claimed(core, &fp->cold[id], app)) {
+	if (!may_take(core, id, app, slot)) {
 		core->cnt.refuse_take++;
 		__atomic_fetch_add(&app->faults, 1, __ATOMIC_RELAXED);
 		refuse(core, app, slot, gen, want);

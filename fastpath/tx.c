@@ -243,6 +243,9 @@ static uint32_t send_flow(struct fp_core *core, uint32_t id)
 	uint32_t n, max = f->flags & FP_F_PACED && c->pace_burst ? c->pace_burst : c->gso_max;
 	struct tcp_tx t;
 
+	if (f->flags & FP_F_TX_OWN) /* one more piece than usual, where the sources meet */
+		max = f->mss;
+
 	for (n = 0; n < QUANTUM; n++) {
 		if (!fp_pace_may(f, c, core->env.now_ns) || !tcp_tx_next(f, c, &core->env, max, &t))
 			break;

@@ -300,6 +300,7 @@ int lt_client_fork_begin(struct tas_msg *m)
 
 	memset(m, 0, sizeof(*m));
 	m->type = TAS_CMD_FORK;
+	m->flags = lt_share_any() ? TAS_FORK_CONNS : 0;
 	if (!client.up)
 		return -EPIPE;
 	r = exchange(client.sock, m, -1, NULL, NULL);

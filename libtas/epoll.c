@@ -277,6 +277,22 @@ static bool over(const struct span *s)
 	return !s->forever && (s->until_ns == 0 || lt_now_ns() >= s->until_ns);
 }
 
+/* Not for ever: a connection that another process uses may be free again (share.c). */
+static int sleep_and_fetch(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
+	const struct span *s, const sigset_t *mask, bool *again)
+{
+	struct span slice = *s;
+	uint64_t end = lt_now_ns() + LT_SHARE_SLICE_NS;
+	int n;
+
+	lt_share_fetch();
+	if (s->forever || s->until_ns > end)
+		slice = (struct span){.until_ns = end};
+	n = sleep_in(ep, fd, ev, max, &slice, mask, again);
+	*again = true; /* the caller knows when it is over */
+	return n;
+}
+
 static int wait_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
 	const struct span *s, const sigset_t *mask)
 {
@@ -292,7 +308,10 @@ static int wait_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
 			if (n != 0)
 				return n;
 		}
-		n = sleep_in(ep, fd, ev, max, s, mask, &again);
+		if (lt_share_strays())
+			n = sleep_and_fetch(ep, fd, ev, max, s, mask, &again);
+		else
+			n = sleep_in(ep, fd, ev, max, s, mask, &again);
 		if (n < 0)
 			return n;
 		n += take_ready(ep, ev + n, max - n);

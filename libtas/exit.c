@@ -18,8 +18,8 @@ static void close_all(void)
 	bool abort;
 
 	for (fd = 0; fd < n; fd++) {
-		d = lt_conn_get((int)fd);
-		if (d == NULL || tas_load(&d->ctx->dead))
+		d = lt_fd_get((int)fd);
+		if (d == NULL || d->kind != LT_CONN || tas_load(&d->ctx->dead) || lt_share_close(d))
 			continue;
 		abort = d->opts.linger_s == 0 || lt_conn_unread(d) != 0;
 		lt_tx_finish(d, TAS_SOCK_CLOSED | (abort ? TAS_SOCK_ABORT : TAS_SOCK_SHUT_WR));

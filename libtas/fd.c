@@ -131,10 +131,12 @@ struct lt_desc *lt_fd_check(int fd)
 	cookie = lt_cookie(fd);
 	if (d->cookie == 0)
 		d->cookie = cookie;
-	if (cookie == d->cookie)
-		return d;
-	lt_fd_drop(fd);
-	return NULL;
+	if (cookie != d->cookie) {
+		lt_fd_drop(fd);
+		return NULL;
+	}
+	lt_home(d);
+	return d;
 }
 
 struct lt_desc *lt_desc_new(uint32_t kind, uint32_t flags)
@@ -184,6 +186,9 @@ static void last_close(struct lt_desc *d)
 	switch (d->kind) {
 	case LT_CONN:
 		lt_conn_close(d);
+		break;
+	case LT_AWAY:
+		lt_share_close(d);
 		break;
 	case LT_LISTEN:
 		lt_listen_close(d);

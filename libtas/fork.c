@@ -2,9 +2,9 @@
  * fork.c - fork, vfork, _Fork, daemon.
  *
  * The parent asks the daemon for a token, the child says HELLO with it at once and so holds the
- * same listeners. Region and chunk mappings do not go to the child. Connections stay the parent's:
- * in the child their descriptors are plain unconnected sockets that can be closed
- * (README.md, "What does not, yet"). vfork() is fork(): a child that runs in the parent's memory would change
+ * same listeners and connections. Region and chunk mappings do not go to the child: a connection
+ * comes to it when it is used there (share.c); one that is still connecting stays the parent's, and
+ * in the child its descriptor is a plain unconnected socket. vfork() is fork(): a child that runs in the parent's memory would change
  * the parent's tables. A child made behind libc's back finds an emptied page (MADV_WIPEONFORK) at
  * its first call on one of ours. Owner: the forking thread. fork(2), vfork(2), daemon(3),
  * madvise(2).
@@ -26,9 +26,19 @@ static bool holds_listener(void)
 	return false;
 }
 
-/* Our hidden descriptors are the parent's; connections are too. Listeners are settled at their
- * first use. */
-static void clean_table(void)
+/* It comes when it is used; the parent's queues are not ours. */
+static void send_away(struct lt_desc *d)
+{
+	d->kind = LT_AWAY;
+	d->slot = LT_NONE;
+	d->evq = 0;
+	d->evq_mask = 1;
+	d->backoff_ns = 0;
+}
+
+/* Our hidden descriptors are the parent's; connections that were not shared are too. Listeners are
+ * settled at their first use. */
+static void clean_table(bool shared)
 {
 	uint32_t fd, v, n = lt_fd_top();
 	struct lt_desc *d;
@@ -46,6 +56,8 @@ static void clean_table(void)
 		d->lock = 0;
 		if (d->kind == LT_LISTEN)
 			d->flags |= LT_D_FORKED;
+		if (d->kind == LT_CONN && shared && (d->flags & LT_D_SHARED))
+			send_away(d);
 		if (d->kind != LT_CONN && d->kind != LT_FREE)
 			continue;
 		if (d->kind == LT_CONN)
@@ -66,7 +78,7 @@ static void child(const struct tas_msg *m)
 	lt_sleepers_fork_child();
 	lt_epoll_fork_child();
 	lt_client_fork_child(m);
-	clean_table();
+	clean_table(m != NULL);
 }
 
 void lt_fork_noticed(void)
@@ -87,8 +99,9 @@ static pid_t fork_with(pid_t (*real_fork)(void))
 			lt_explain_fork_child();
 		return pid;
 	}
+	lt_share_mark();
 	lt_client_hold(&mask);
-	token = holds_listener() && lt_client_fork_begin(&m) >= 0;
+	token = (holds_listener() || lt_share_any()) && lt_client_fork_begin(&m) >= 0;
 	pid = real_fork();
 	if (pid == 0) {
 		child(token ? &m : NULL);

@@ -50,6 +50,15 @@ size_t lt_iov_copy_in(struct lt_iov *it, uint8_t *to, size_t n)
 	return done;
 }
 
+void lt_iov_skip(struct lt_iov *it, size_t n)
+{
+	size_t len;
+	uint8_t *p;
+
+	for (; n > 0 && (len = piece(it, &p, n)) != 0; n -= len)
+		;
+}
+
 size_t lt_iov_copy_out(struct lt_iov *it, const uint8_t *from, size_t n)
 {
 	size_t done = 0, len;

@@ -43,6 +43,7 @@ enum lt_kind {
 	LT_CONN,      /* a tas connection, also while connecting and after it failed */
 	LT_LISTEN,    /* a tas listener, with its kernel half */
 	LT_EPOLL,     /* an epoll instance */
+	LT_AWAY,      /* a tas connection inherited by fork or exec and not used here yet (share.c) */
 };
 
 /* lt_desc.flags; changed with atomic or/and */
@@ -60,6 +61,7 @@ enum lt_kind {
 #define LT_D_INHERITED 0x0200u /* accepted: the handle does not have the options yet */
 
 #define LT_D_FORKED 0x0400u /* a listener inherited by fork, not yet used here */
+#define LT_D_SHARED 0x1000u /* a connection that other processes may hold too: it may move to them (share.c) */
 
 #define LT_D_STARVED 0x0800u /* a send found no memory: not writable until the next try (short.c) */
 
@@ -100,6 +102,8 @@ struct lt_desc {
 	uint32_t nall, nexcl;	   /* users that want every, or one of, the wake-ups */
 	uint32_t users;		   /* threads inside accept() */
 	uint32_t accepted;	   /* connections taken, so that the kernel half gets its turn */
+	uint32_t flow;		   /* LT_D_SHARED: the daemon's id of the connection */
+	uint32_t backoff_ns;	   /* how long the last claim after a vain wait was put off */
 	struct tas_listen *l;
 	struct lt_opts opts;
 };
@@ -114,6 +118,7 @@ extern uint32_t *lt_alive; /* a page that fork empties: 0 in a child that has no
 #define LT_TAB_HIDDEN 0xffffffffu
 
 struct lt_desc *lt_fd_mine(int fd);
+int lt_claim(struct lt_desc *d, uint32_t life);
 
 /* The description behind fd, or NULL: the kernel's. Lock-free. */
 static inline struct lt_desc *lt_fd_get(int fd)
@@ -134,8 +139,14 @@ static inline struct lt_desc *lt_fd_get(int fd)
 static inline struct lt_desc *lt_conn_get(int fd)
 {
 	struct lt_desc *d = lt_fd_get(fd);
+	uint32_t kind;
 
-	return d != NULL && tas_load_acq(&d->kind) == LT_CONN ? d : NULL;
+	if (d == NULL)
+		return NULL;
+	kind = tas_load_acq(&d->kind);
+	if (lt_likely(kind == LT_CONN))
+		return d;
+	return kind == LT_AWAY && lt_claim(d, tas_load(&d->life)) == 0 ? d : NULL;
 }
 
 /*
@@ -225,6 +236,7 @@ bool lt_conn_bound(const struct lt_desc *d);
 int lt_conn_error(struct lt_desc *d); /* pending error, once; 0 = none */
 void lt_conn_want(struct lt_desc *d, uint32_t set, uint32_t clear);
 void lt_ring(const struct lt_desc *d);
+void lt_ring_slot(struct lt_ctx *c, uint32_t core, uint32_t slot);
 void lt_ring_later(
 	const struct lt_desc *d); /* more will follow soon: do not wake a sleeping core yet */
 void lt_settle(struct lt_ctx *c);
@@ -257,6 +269,7 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags);
 ssize_t lt_iov_total(const struct iovec *v, size_t n);
 size_t lt_iov_copy_in(struct lt_iov *it, uint8_t *to, size_t n);	  /* from the program */
+void lt_iov_skip(struct lt_iov *it, size_t n);
 size_t lt_iov_copy_out(struct lt_iov *it, const uint8_t *from, size_t n); /* to the program */
 
 /*
@@ -279,6 +292,7 @@ struct lt_txop {
 ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d, uint32_t life); /* -EBADF: it is over */
 size_t lt_tx_place(struct lt_txop *t, size_t max, struct iovec *v, int *nv);
 void lt_tx_commit(struct lt_txop *t, size_t n);
+size_t lt_tx_lost(const struct lt_txop *t);
 void lt_tx_end(struct lt_txop *t);
 /* Sets `want` bits after which tx_head must not move: no send is between lt_tx_begin and lt_tx_end.
  */
@@ -352,6 +366,29 @@ void lt_short_of_memory(struct lt_desc *d);	   /* a send that does not block fou
 uint64_t lt_short_until(const struct lt_ctx *c);   /* nobody may sleep beyond this; 0 = no limit */
 void lt_short_retry(struct lt_ctx *c);		   /* those who wait may try again, when it is time */
 int lt_short_wait(struct lt_desc *d, uint64_t until_ns); /* a blocking send: as lt_conn_wait */
+
+/*
+ * share.c: connections that several processes hold. A slot that the connection has left shows
+ * MOVED; what follows then is -ESTALE inside libtas, and lt_claim() brings the connection back.
+ */
+void lt_share_mark(void);		       /* before fork: what may be used by others from now on */
+bool lt_share_any(void);		       /* something was marked */
+bool lt_moved(const struct lt_desc *d);	       /* it has left, or is leaving, its slot */
+uint64_t lt_moved_tx(const struct tas_sock *s, uint64_t head); /* of our tx_head: what was not heard */
+uint64_t lt_moved_rx(const struct tas_sock *s, uint64_t tail); /* of our rx_tail */
+int lt_claim(struct lt_desc *d, uint32_t life); /* 0 = it is in our slot, -errno */
+int lt_claim_again(struct lt_desc *d, uint32_t life); /* after waiting in vain: others may be using it */
+#define LT_SHARE_SLICE_NS 50000000ull
+void lt_share_stray(const struct lt_desc *d); /* in an epoll set, and its slot was left */
+bool lt_share_strays(void);		       /* there are such: wait LT_SHARE_SLICE_NS at most, then fetch them */
+void lt_share_fetch(void);
+bool lt_share_close(struct lt_desc *d);	       /* our last descriptor: true when others hold it */
+/* The connection is to be used by a call that is not about data. */
+static inline void lt_home(struct lt_desc *d)
+{
+	if (lt_unlikely(lt_flags(d) & LT_D_SHARED))
+		lt_claim(d, tas_load(&d->life));
+}
 
 /* sendfile.c */
 ssize_t lt_sendfile_common(struct lt_desc *d, int in_fd, off_t *offset, size_t count);

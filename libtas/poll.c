@@ -18,6 +18,8 @@ struct set {
 	struct lt_ctx *c;
 	uint64_t queues;
 	uint32_t listeners;
+	bool slept;
+	uint64_t fetch_ns; /* a connection is away: fetch it then, 0 = none is */
 };
 
 /* The thread may sleep now: cores that were to be woken later are woken. */
@@ -45,6 +47,25 @@ static bool any_ours(const struct pollfd *fds, nfds_t n)
 	return false;
 }
 
+/*
+ * A connection that other processes hold too is brought here. Should they take it away while we
+ * wait, it is fetched again after a while: they may be waiting as well.
+ */
+static void fetch(struct set *s, struct lt_desc *d)
+{
+	uint64_t now;
+
+	if (lt_likely(!(lt_flags(d) & LT_D_SHARED)) || (d->kind == LT_CONN && !lt_moved(d)))
+		return;
+	now = lt_now_ns();
+	if (s->slept && s->fetch_ns == 0)
+		s->fetch_ns = now + LT_SHARE_SLICE_NS;
+	if (s->slept && now < s->fetch_ns)
+		return;
+	s->fetch_ns = 0;
+	lt_claim(d, tas_load(&d->life));
+}
+
 static void split(struct set *s)
 {
 	struct lt_desc *d;
@@ -59,6 +80,7 @@ static void split(struct set *s)
 		d = lt_fd_get(s->fds[i].fd);
 		if (d == NULL)
 			continue;
+		fetch(s, d);
 		if (d->kind == LT_CONN)
 			s->kern[i].fd = -1;
 		if (d->kind == LT_LISTEN && !lt_listen_settle(d, s->fds[i].fd))
@@ -188,6 +210,14 @@ static int sleep_once(struct set *s, uint64_t until_ns, const sigset_t *mask, in
 	return r;
 }
 
+/* 0 = never. */
+static uint64_t sleep_end(const struct set *s, uint64_t until_ns)
+{
+	if (s->fetch_ns == 0)
+		return until_ns;
+	return until_ns == 0 || s->fetch_ns < until_ns ? s->fetch_ns : until_ns;
+}
+
 static int poll_set(struct set *s, bool forever, uint64_t until_ns, const sigset_t *mask)
 {
 	int ours, r;
@@ -203,7 +233,8 @@ static int poll_set(struct set *s, bool forever, uint64_t until_ns, const sigset
 		}
 		if (s->c == NULL) /* the service has gone: only the kernel's can still come */
 			return wait_kernel(s, forever, until_ns, mask);
-		r = sleep_once(s, forever ? 0 : until_ns, mask, &ours);
+		s->slept = true;
+		r = sleep_once(s, sleep_end(s, forever ? 0 : until_ns), mask, &ours);
 		if (r < 0)
 			return r;
 		if (r > 0) {

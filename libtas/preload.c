@@ -29,6 +29,7 @@
                                                                              \
 		if (lt_likely(d == NULL))                                    \
 			return lt_real.name args;                            \
+		lt_home(d);                                                  \
 		return lt_##name(d, LT_UNWRAP args);                         \
 	}
 #define LT_ANY(ret, name, params, args)                                      \
@@ -106,5 +107,8 @@ int wrap_ioctl(int fd, unsigned long request, ...)
 	va_start(ap, request);
 	arg = va_arg(ap, void *);
 	va_end(ap);
-	return d == NULL ? lt_real.ioctl(fd, request, arg) : lt_ioctl(d, fd, request, arg);
+	if (d == NULL)
+		return lt_real.ioctl(fd, request, arg);
+	lt_home(d);
+	return lt_ioctl(d, fd, request, arg);
 }

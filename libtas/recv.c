@@ -54,28 +54,50 @@ static void publish(struct rx *x, uint64_t before)
 	x->s->rx_chunk = x->chunk;
 	tas_store(&x->d->rx_pos, x->pos);
 	tas_store_rel(&x->s->rx_tail, x->pos);
-	/* R1: rx_full is stored before the rx_head that x->head was loaded from. */
-	if (before >> TAS_CHUNK_SHIFT != x->pos >> TAS_CHUNK_SHIFT || tas_load(&x->s->rx_full))
+	if (before >> TAS_CHUNK_SHIFT != x->pos >> TAS_CHUNK_SHIFT)
 		lt_ring(x->d);
+}
+
+/* Another process may have claimed the connection meanwhile: bytes of these that are ours all the same. */
+static ssize_t heard(struct rx *x, struct lt_iov *it, struct lt_iov at, ssize_t r)
+{
+	uint64_t lost;
+
+	tas_full_barrier(); /* M1 */
+	if (!(tas_load_acq(&x->s->state) & TAS_SOCK_MOVING))
+		return r;
+	lost = lt_moved_rx(x->s, x->pos);
+	r -= (ssize_t)(lost < (uint64_t)r ? lost : (uint64_t)r);
+	if (lost != 0 && it != NULL) {
+		*it = at;
+		lt_iov_skip(it, (size_t)r);
+	}
+	return r > 0 ? r : -ESTALE;
 }
 
 /* What there is, up to n bytes. 0 = nothing now, or -errno. */
 static ssize_t take(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t n, int flags)
 {
 	struct rx x = {.d = d, .s = d->s};
+	struct lt_iov at = *it;
 	ssize_t r = 0;
 
 	if (lt_lock(&x.s->rx_lock) != 0)
 		return -EDEADLK; /* a handler above its own recv() */
-	if (!lt_conn_is(d, life) || d->s != x.s) {
+	if (!lt_conn_is(d, life)) {
 		r = -EBADF;
+	} else if (d->s != x.s || lt_moved(d)) {
+		r = -ESTALE;
 	} else if (lt_conn_bound(d)) {
 		x.head = tas_load_acq(&x.s->rx_head);
 		x.pos = d->rx_pos;
 		x.chunk = x.s->rx_chunk;
 		r = (ssize_t)copy(&x, flags & MSG_TRUNC ? NULL : it, n);
-		if (r > 0 && !(flags & MSG_PEEK))
+		if (r > 0 && !(flags & MSG_PEEK)) {
 			publish(&x, x.pos - (uint64_t)r);
+			if (lt_unlikely(lt_flags(d) & LT_D_SHARED))
+				r = heard(&x, flags & MSG_TRUNC ? NULL : it, at, r);
+		}
 	}
 	lt_unlock(&x.s->rx_lock);
 	return r;
@@ -89,6 +111,8 @@ static int why_empty(struct lt_desc *d)
 
 	if (lt_flags(d) & LT_D_RECONNECT)
 		return -ENOTCONN;
+	if (state & TAS_SOCK_MOVING)
+		return -ESTALE;
 	if (lt_conn_unread(d) != 0)
 		return -EAGAIN;
 	if (state & TAS_SOCK_RX_FIN)
@@ -129,6 +153,7 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 	size_t done = 0, low = low_water(d, total, flags), need;
 	uint32_t life = tas_load_acq(&d->life);
 	uint64_t until = 0;
+	bool slept = false;
 	ssize_t r;
 	int w;
 
@@ -142,6 +167,11 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 	lt_settle(d->ctx);
 	for (;;) {
 		r = look(d, life, it, flags & MSG_PEEK ? total : total - done, flags);
+		if (r == -ESTALE) {
+			r = slept ? lt_claim_again(d, life) : lt_claim(d, life);
+			if (r == 0)
+				continue;
+		}
 		if (r == -EDEADLK)
 			return done > 0 ? (ssize_t)done : -EAGAIN;
 		if (r >= 0 && (flags & MSG_PEEK) && (size_t)r > done)
@@ -154,6 +184,7 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 			return done > 0 ? (ssize_t)done : -EAGAIN;
 		if (until == 0)
 			until = lt_until(d->opts.rcvtimeo_ns);
+		slept = true;
 		need = flags & MSG_PEEK ? low : low - done;
 		w = lt_conn_wait(
 			d, life, LT_WAIT_RX, need < TAS_CHUNK_BYTES ? need : TAS_CHUNK_BYTES, until);

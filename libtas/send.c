@@ -105,7 +105,12 @@ ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d, uint32_t life)
 
 	if (lt_lock(&s->tx_lock) != 0)
 		return -EDEADLK; /* a handler above its own send() */
-	err = lt_conn_is(d, life) && d->s == s ? refused(d) : -EBADF;
+	if (!lt_conn_is(d, life))
+		err = -EBADF;
+	else if (d->s != s || lt_moved(d))
+		err = -ESTALE;
+	else
+		err = refused(d);
 	if (err != 0) {
 		lt_unlock(&s->tx_lock);
 		return err;
@@ -128,12 +133,17 @@ void lt_tx_end(struct lt_txop *t)
  * publish. */
 void lt_tx_finish(struct lt_desc *d, uint32_t want)
 {
-	int r = lt_lock(&d->s->tx_lock);
+	int r;
 
-	tas_fetch_or(&d->s->want, want);
-	if (r == 0)
-		lt_unlock(&d->s->tx_lock);
-	lt_ring(d);
+	do {
+		struct tas_sock *s = d->s;
+
+		r = lt_lock(&s->tx_lock);
+		tas_fetch_or(&s->want, want);
+		if (r == 0)
+			lt_unlock(&s->tx_lock);
+		lt_ring(d);
+	} while (lt_unlikely(lt_moved(d)) && lt_claim(d, tas_load(&d->life)) == 0);
 }
 
 static uint32_t fresh_chunk(struct lt_txop *t)
@@ -204,7 +214,7 @@ void lt_tx_commit(struct lt_txop *t, size_t n)
 		t->nfresh = 0;
 		return;
 	}
-	if (t->restart) {
+	if (t->restart || s->tx_chunk == TAS_CHUNK_NONE) { /* the latter: earlier bytes are in the daemon's chunks */
 		tas_store(&s->tx_first_chunk, t->first);
 		tas_store(&s->tx_first_pos, t->head);
 		t->restart = 0;
@@ -217,6 +227,18 @@ void lt_tx_commit(struct lt_txop *t, size_t n)
 		lt_ring_later(t->d);
 	else
 		lt_ring(t->d);
+}
+
+/*
+ * Of the bytes committed last: those that another process, which claimed the connection meanwhile,
+ * has left us to send again. The ring of lt_tx_commit was the barrier (M1).
+ */
+size_t lt_tx_lost(const struct lt_txop *t)
+{
+	if (lt_likely(!(lt_flags(t->d) & LT_D_SHARED)) ||
+		!(tas_load_acq(&t->s->state) & TAS_SOCK_MOVING))
+		return 0;
+	return (size_t)lt_moved_tx(t->s, t->head);
 }
 
 int lt_tx_fail(int err, int flags)
@@ -232,7 +254,8 @@ static ssize_t append(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_
 	struct lt_txop t;
 	struct iovec v[LT_TX_PIECES];
 	ssize_t room = lt_tx_begin(&t, d, life);
-	size_t done = 0, step, want;
+	size_t done = 0, step, want, lost;
+	struct lt_iov at;
 	int nv, i;
 
 	if (room < 0)
@@ -243,10 +266,18 @@ static ssize_t append(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_
 		step = lt_tx_place(&t, want - done < STEP ? want - done : STEP, v, &nv);
 		if (step == 0)
 			break;
+		at = *it;
 		for (i = 0; i < nv; i++)
 			lt_iov_copy_in(it, v[i].iov_base, v[i].iov_len);
 		lt_tx_commit(&t, step);
-		done += step;
+		lost = lt_tx_lost(&t);
+		done += step - lost;
+		if (lt_unlikely(lost != 0)) {
+			*it = at;
+			lt_iov_skip(it, step - lost);
+			lt_tx_end(&t);
+			return done != 0 ? (ssize_t)done : -ESTALE;
+		}
 	}
 	lt_tx_end(&t);
 	return done == 0 && want > 0 ? -ENOBUFS : (ssize_t)done;
@@ -283,6 +314,11 @@ ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 	set_more(d, flags);
 	for (;;) {
 		r = append(d, life, it, total - done);
+		if (r == -ESTALE) {
+			r = lt_claim(d, life);
+			if (r == 0)
+				continue;
+		}
 		if (r == -EDEADLK)
 			return ended(done, EAGAIN, flags);
 		if (r < 0 && r != -EAGAIN && r != -ENOBUFS)

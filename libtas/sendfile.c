@@ -28,6 +28,10 @@ static ssize_t feed(struct lt_desc *d, uint32_t life, int in, off_t off, size_t 
 		n = lt_tx_place(&t, n < STEP ? n : STEP, v, &nv);
 		got = n > 0 ? lt_sys(SYS_preadv, in, (long)v, nv, (long)off, 0, 0) : -ENOBUFS;
 		lt_tx_commit(&t, got > 0 ? (size_t)got : 0);
+		if (got > 0) {
+			got -= (ssize_t)lt_tx_lost(&t);
+			got = got > 0 ? got : -ESTALE;
+		}
 	}
 	lt_tx_end(&t);
 	if (got == -ESPIPE)
@@ -51,6 +55,8 @@ static ssize_t transfer(struct lt_desc *d, int in, off_t off, size_t count)
 
 	while (done < count) {
 		r = feed(d, life, in, off + (off_t)done, count - done);
+		if (r == -ESTALE && (r = lt_claim(d, life)) == 0)
+			continue;
 		if (r == 0)
 			break;
 		if (r > 0) {

@@ -334,11 +334,9 @@ static void end_life(struct lt_desc *d)
 		lt_unlock(&s->rx_lock);
 }
 
-/*
- * No descriptor is left. Unread data, or SO_LINGER with 0 seconds, resets the peer (RFC 2525 2.17,
- * socket(7)); otherwise what was written is still sent.
- */
-void lt_conn_close(struct lt_desc *d)
+/* Unread data, or SO_LINGER with 0 seconds, resets the peer (RFC 2525 2.17, socket(7)); otherwise
+ * what was written is still sent. */
+static void last_words(struct lt_desc *d)
 {
 	bool abort = d->opts.linger_s == 0 || lt_conn_unread(d) != 0;
 	bool connecting = !lt_conn_bound(d) && (lt_flags(d) & LT_D_CONNECTING);
@@ -348,6 +346,13 @@ void lt_conn_close(struct lt_desc *d)
 		cancel_connect(d);
 	else if (!abort && d->opts.linger_s > 0)
 		linger(d);
+}
+
+/* No descriptor of this process is left; other processes may hold the connection. */
+void lt_conn_close(struct lt_desc *d)
+{
+	if (!lt_share_close(d))
+		last_words(d);
 	end_life(d);
 	lt_conn_wake(d);
 	lt_slot_put(d->ctx, d->slot, d->gen);

@@ -37,14 +37,6 @@ uint64_t lt_conn_unread(const struct lt_desc *d)
 	return head > pos ? head - pos : 0;
 }
 
-/* As many bytes as asked for, or as many as there will be before some are read. */
-static bool enough(const struct lt_desc *d, uint64_t need)
-{
-	uint64_t n = lt_conn_unread(d);
-
-	return n >= need || (n != 0 && tas_load(&d->s->rx_full));
-}
-
 uint64_t lt_conn_unsent(const struct lt_desc *d)
 {
 	uint64_t head = tas_load(&d->s->tx_head);
@@ -98,10 +90,13 @@ static uint32_t core_of(const struct lt_desc *d)
 
 void lt_ring(const struct lt_desc *d)
 {
-	struct lt_ctx *c = d->ctx;
-	uint32_t core = core_of(d);
+	lt_ring_slot(d->ctx, core_of(d), d->slot);
+}
 
-	tas_bell_ring(lt_core_bell(c, core), d->slot);
+void lt_ring_slot(struct lt_ctx *c, uint32_t core, uint32_t slot)
+{
+	core = core < c->ncores ? core : 0;
+	tas_bell_ring(lt_core_bell(c, core), slot);
 	/* D1 of the ring is a full barrier: the core either finds the bit or has said that it
 	 * sleeps. */
 	kick_core(c, core);
@@ -167,7 +162,7 @@ static uint32_t rx_events(struct lt_desc *d, uint32_t state, uint32_t flags)
 
 	if ((state & (TAS_SOCK_RX_FIN | TAS_SOCK_ERROR)) || (flags & LT_D_SHUT_RD))
 		return EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	return enough(d, low) ? EPOLLIN | EPOLLRDNORM : 0;
+	return lt_conn_unread(d) >= low ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
 static uint32_t tx_events(struct lt_desc *d, uint32_t state, uint32_t flags, uint32_t wanted)
@@ -193,6 +188,10 @@ uint32_t lt_conn_events(struct lt_desc *d, uint32_t wanted)
 		return 0;
 	if (flags & LT_D_RECONNECT) /* as an unconnected kernel socket */
 		return EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
+	if (lt_unlikely(state & TAS_SOCK_MOVING)) {
+		lt_share_stray(d);
+		return 0;
+	}
 	ev = rx_events(d, state, flags) | tx_events(d, state, flags, wanted);
 	if ((state & TAS_SOCK_ERROR) || (rx_over && (flags & LT_D_SHUT_WR)))
 		ev |= EPOLLHUP;
@@ -210,10 +209,10 @@ static bool arrived(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t ne
 		return true;
 	flags = lt_flags(d);
 	state = state_of(d);
-	if (state & TAS_SOCK_ERROR)
+	if (state & (TAS_SOCK_ERROR | TAS_SOCK_MOVING))
 		return true;
 	if ((what & LT_WAIT_RX) &&
-		((state & TAS_SOCK_RX_FIN) || (flags & LT_D_SHUT_RD) || enough(d, need)))
+		((state & TAS_SOCK_RX_FIN) || (flags & LT_D_SHUT_RD) || lt_conn_unread(d) >= need))
 		return true;
 	if ((what & LT_WAIT_TX) && ((flags & LT_D_SHUT_WR) || lt_tx_writable(d, &room)))
 		return true;

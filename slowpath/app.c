@@ -15,6 +15,7 @@
 #include "alloc.h"
 #include "app_internal.h"
 #include "conn/internal.h"
+#include "conn/share.h"
 #include "flowctl.h"
 #include "passed.h"
 
@@ -163,6 +164,7 @@ void sp_app_leave(struct sp *sp, struct sp_app *app, const char *reason)
 		log_app(sp, app, "program left", reason);
 	}
 	shorten_reservations(sp, app->id);
+	sp_share_leave(sp, app);
 	drop_handshakes(sp, app);
 	leave_listeners(sp, app);
 	if (was != SP_APP_ACTIVE) {

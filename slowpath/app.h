@@ -43,6 +43,7 @@ struct sp_app {
 	uint64_t region_bytes, info_bytes;
 	uint64_t seg_bytes;  /* chunk memory in all */
 	uint32_t nlisteners; /* held */
+	uint32_t nshared;    /* connections held that others hold, or held, too */
 	uint32_t nconns;     /* connections bound to its slots, handshakes included */
 	uint32_t orphans;    /* head of the list of connections it claimed and never bound, their
 				listener gone */

@@ -29,6 +29,6 @@ typedef int sp_cmd_fn(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 
 sp_cmd_fn sp_cmd_hello, sp_cmd_region, sp_cmd_segment, sp_cmd_evq, sp_cmd_fork, sp_cmd_unfork;
 sp_cmd_fn sp_cmd_bind, sp_cmd_listen, sp_cmd_join, sp_cmd_unlisten, sp_cmd_rewake, sp_cmd_connect,
-	sp_cmd_setopt, sp_cmd_cancel;
+	sp_cmd_setopt, sp_cmd_cancel, sp_cmd_claim, sp_cmd_release;
 
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "cmd.h"
 #include "conn/internal.h"
+#include "conn/share.h"
 #include "flowctl.h"
 #include "random.h"
 #include "reap.h"
@@ -182,6 +183,8 @@ int sp_cmd_fork(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	child->expires_ns = sp->now_ns + FORK_MAX_NS;
 	sp_random(child->token, sizeof(child->token));
 	err = hold_listeners_of(sp, child, parent);
+	if (err == 0 && (rq->m.flags & TAS_FORK_CONNS))
+		err = sp_share_fork(sp, parent, child);
 	if (err != 0) {
 		sp_app_leave(sp, child, "too many holders");
 		return err;
@@ -201,4 +204,36 @@ int sp_cmd_unfork(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 		return -ENOENT;
 	sp_app_leave(sp, child, "fork failed");
 	return 0;
+}
+
+/* ---- connections that several processes hold ---- */
+
+static struct sp_conn *named(struct sp *sp, const struct sp_request *rq)
+{
+	struct sp_conn *c = sp_conn_get(sp, rq->m.id);
+
+	return c != NULL && c->gen == rq->m.aux ? c : NULL;
+}
+
+int sp_cmd_claim(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
+{
+	struct sp_conn *c = named(sp, rq);
+
+	(void)rp;
+	if (rq->m.slot >= sp_app_fp(sp, rq->app)->nslots)
+		return -EINVAL;
+	return c != NULL ? sp_share_claim(sp, c, rq->app, rq->m.slot) : -ENOENT;
+}
+
+int sp_cmd_release(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
+{
+	struct sp_app *app = rq->app;
+	struct sp_conn *c = named(sp, rq);
+
+	(void)rp;
+	if (rq->m.token[0] != 0 || rq->m.token[1] != 0)
+		app = find_token(sp, rq->m.token);
+	if (app == NULL || (app != rq->app && app->parent != rq->app->id))
+		return -ENOENT;
+	return c != NULL ? sp_share_release(sp, c, app) : 0;
 }

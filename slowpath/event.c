@@ -19,16 +19,27 @@ static void taken(struct sp *sp, struct sp_conn *c, uint32_t app_id, uint32_t sl
 {
 	struct sp_app *app = sp_app_get(sp, app_id);
 	struct sp_listener *l = sp_listener_get(sp, c->listener);
+	int accepted = c->share == 0;
 
 	sp_accept_clear(sp, c);
 	if (l != NULL)
-		l->accepted++;
+		l->accepted += (uint32_t)accepted;
 	c->app = app_id;
 	c->slot = slot;
 	if (app == NULL)
 		return;
 	app->nconns++;
-	app->accepted++;
+	app->accepted += (uint32_t)accepted;
+}
+
+static void parked(struct sp *sp, struct sp_conn *c, uint32_t app_id)
+{
+	struct sp_app *app = sp_app_get(sp, app_id);
+
+	if (app != NULL && app->nconns > 0)
+		app->nconns--;
+	c->app = FP_APP_NONE;
+	c->slot = FP_SLOT_NONE;
 }
 
 static void nic_dead(struct sp *sp)
@@ -52,6 +63,10 @@ void sp_event_input(struct sp *sp, const struct fp_event *ev)
 	case FP_EV_TAKEN:
 		if (c != NULL)
 			taken(sp, c, ev->u.taken.app, ev->u.taken.slot);
+		break;
+	case FP_EV_PARKED:
+		if (c != NULL && c->app == ev->u.taken.app)
+			parked(sp, c, ev->u.taken.app);
 		break;
 	case FP_EV_FEEDBACK:
 		if (c != NULL)

@@ -4,6 +4,7 @@
  */
 #include "flowctl.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "alloc.h"
@@ -151,6 +152,32 @@ void sp_flow_cc(struct sp *sp, const struct sp_conn *c, const struct cc_params *
 	m.u.cc = *p;
 	if (sp->backlog[core].count == 0) /* else dropped: the next feedback brings newer ones */
 		(void)fp_send(sp->fp, core, &m);
+}
+
+int sp_flow_grant(struct sp *sp, const struct sp_conn *c, uint32_t app, uint32_t slot)
+{
+	struct sp_msg m = message(SP_FLOW_MOVE, c);
+	uint32_t core = core_of(sp, c);
+
+	m.u.grant.app = app;
+	m.u.grant.slot = slot;
+	return sp->backlog[core].count == 0 ? put(sp, core, &m) : -EAGAIN;
+}
+
+void sp_flow_park(struct sp *sp, const struct sp_conn *c, uint32_t from)
+{
+	struct sp_msg m = message(SP_FLOW_MOVE, c);
+
+	m.u.grant.slot = FP_SLOT_NONE;
+	m.u.grant.from = from;
+	send_msg(sp, core_of(sp, c), &m);
+}
+
+void sp_flow_finish(struct sp *sp, const struct sp_conn *c)
+{
+	struct sp_msg m = message(SP_FLOW_FINISH, c);
+
+	send_msg(sp, core_of(sp, c), &m);
 }
 
 void sp_flow_opts(struct sp *sp, const struct sp_conn *c, const struct tas_sockopts *o)

@@ -17,6 +17,12 @@ void sp_flow_install(struct sp *sp, const struct sp_conn *c);
 /* Asks for RST (send_rst) and FP_EV_CLOSED; the program sees `error`. */
 void sp_flow_abort(struct sp *sp, const struct sp_conn *c, int error, int send_rst);
 void sp_flow_cc(struct sp *sp, const struct sp_conn *c, const struct cc_params *p);
+/* Out of whatever slot it is in, to be taken by a program. 0, or -EAGAIN: the core cannot hear of it before the program asks it. */
+int sp_flow_grant(struct sp *sp, const struct sp_conn *c, uint32_t app, uint32_t slot);
+/* Out of the slot of `from`, if it is there. */
+void sp_flow_park(struct sp *sp, const struct sp_conn *c, uint32_t from);
+/* Nobody holds it any more; a connection that is in a slot is left to its program. */
+void sp_flow_finish(struct sp *sp, const struct sp_conn *c);
 void sp_flow_opts(struct sp *sp, const struct sp_conn *c, const struct tas_sockopts *o);
 /* New path MTU; `quoted_seq` is the sequence number in the packet that was too large. */
 void sp_flow_pmtu(struct sp *sp, const struct sp_conn *c, uint16_t mtu, uint32_t quoted_seq);

@@ -1,6 +1,7 @@
 /*
- * stream.c - the send stream of a flow: 64-bit positions -> bytes. The only source today is program
- * memory: a list of chunks that the program links through txnext.
+ * stream.c - the send stream of a flow: 64-bit positions -> bytes. The sources today: what an
+ * earlier holder wrote, in app 0's chunks (own.c), then program memory: a list of chunks that the
+ * program links through txnext.
  *
  * The flow keeps two cursors: the chunk of tx_una (where every walk can start) and the chunk last
  * sent from. When nothing is outstanding the first one names the chunk of the last byte, or none;
@@ -40,7 +41,9 @@ int fp_stream_append(
 	const struct fp_app *app = &fp->apps[f->app];
 	uint32_t chunk = f->tx_una_chunk;
 
-	if (tx_head == f->tx_head || f->tx_una != f->tx_head)
+	if (tx_head == f->tx_head)
+		return 1;
+	if (f->tx_una != f->tx_head && !((f->flags & FP_F_TX_OWN) && chunk == TAS_CHUNK_NONE))
 		return 1; /* the list goes on through txnext */
 	if (first_pos == f->tx_head)
 		chunk = first_chunk;
@@ -53,13 +56,15 @@ int fp_stream_append(
 	return 1;
 }
 
-int fp_stream_acked(struct fp *fp, uint32_t id)
+int fp_stream_acked(struct fp_core *core, uint32_t id)
 {
-	struct fp_flow *f = &fp->flows[id];
-	struct fp_flow_cold *c = &fp->cold[id];
-	const struct fp_app *app = &fp->apps[f->app];
+	struct fp_flow *f = &core->fp->flows[id];
+	struct fp_flow_cold *c = &core->fp->cold[id];
+	const struct fp_app *app = &core->fp->apps[f->app];
 	uint64_t una = fp_tx_una(f), base, steps;
 
+	if ((f->flags & FP_F_TX_OWN) && una >= c->tx_own_end)
+		fp_stream_free(core, id);
 	if (f->tx_una_chunk == TAS_CHUNK_NONE || una == 0)
 		return 1;
 	base = chunk_base(una < f->tx_head ? una : una - 1);
@@ -104,8 +109,15 @@ uint32_t fp_stream_iov(
 	struct fp_flow *f = &fp->flows[id];
 	struct fp_flow_cold *c = &fp->cold[id];
 	const struct fp_app *app = &fp->apps[f->app];
-	uint32_t n = 0;
+	uint32_t n = 0, own;
 
+	if (f->flags & FP_F_TX_OWN) {
+		own = fp_stream_own(fp, id, pos, len, iov, max, &n);
+		pos += own;
+		len -= own;
+	}
+	if (len == 0)
+		return n;
 	if (f->tx_una_chunk == TAS_CHUNK_NONE || chunk_base(pos) < c->tx_una_base)
 		return 0;
 	while (len > 0) {

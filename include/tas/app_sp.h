@@ -15,7 +15,7 @@
  *   SEGMENT                            -> one more chunk segment                                   (fd)
  *   EVQ + eventfd                      -> event queue n may now be named in slots
  *   BIND + kernel socket, LISTEN + kernel socket, CONNECT + kernel socket, JOIN + kernel socket ...
- *   FORK before fork(); the child says HELLO with the token and is a holder of the same listeners.
+ *   FORK before fork(); the child says HELLO with the token and is a holder of the same listeners and connections.
  *   end of the process (pidfd): the daemon frees everything.
  *
  * Owner: slow path thread on one side, libtas (under its command lock) on the other.
@@ -48,16 +48,22 @@ enum tas_cmd {
 			     *      state under that gen. -EADDRNOTAVAIL: not for us, use the kernel's socket.
 			     *      -EADDRINUSE: the local port, or every one, is in use towards this peer */
 	TAS_CMD_SETOPT,	    /* in: slot (or listener with TAS_OPT_LISTENER), level, name, len bytes of value */
-	TAS_CMD_FORK,	    /* in: -. out: token: a child that says HELLO with it shares our listeners */
+	TAS_CMD_FORK,	    /* in: flags. out: token: who says HELLO with it holds our listeners and, with TAS_FORK_CONNS, our
+			     *      connections (a child, or the next program of this process) */
 	TAS_CMD_UNFORK,	    /* in: token: fork failed */
 	TAS_CMD_CANCEL,	    /* in: slot, aux = gen of the CONNECT reply: give the handshake up and free the slot (its
 			     *      state becomes ERROR|FREE). -EALREADY: decided meanwhile, the slot's state says how */
+	TAS_CMD_CLAIM,	    /* in: id = flow, aux = gen, slot: the connection, which we hold, is to come into our slot: then
+			     *      want TAKE there. -ENOENT: it is gone, or not held by us; -EAGAIN: ask again */
+	TAS_CMD_RELEASE,    /* in: id = flow, aux = gen, token (0, or of a FORK: in its name): our last descriptor is closed.
+			     *      out: status 1: others hold it, it leaves our slot; 0: close it as usual */
 	TAS_CMD_COUNT
 };
 
 /* flags of LISTEN, CONNECT and SETOPT */
 #define TAS_LISTEN_REUSEPORT 0x1u
 #define TAS_OPT_LISTENER     0x2u
+#define TAS_FORK_CONNS	     0x4u
 
 #define TAS_OPT_MAX 16u /* bytes of an option value that can travel */
 
@@ -66,7 +72,7 @@ struct tas_sockopts {
 	uint32_t keepalive;	 /* SO_KEEPALIVE */
 	uint32_t keepidle_s, keepintvl_s, keepcnt;
 	uint32_t user_timeout_ms;
-	uint32_t rcvbuf, sndbuf; /* bytes of payload; fixes the size, no tuning; rcvbuf bounds the window from the SYN on */
+	uint32_t rcvbuf, sndbuf; /* bytes; fixes the size, no tuning */
 	uint32_t maxseg;	 /* TCP_MAXSEG, bytes */
 	uint32_t cc;		 /* 0 default, else 1 + index of the algorithm */
 	uint32_t tos;		 /* IP_TOS */

@@ -86,6 +86,7 @@
 	X(conn_reset_in, "connections", "established connections reset by the peer")                                   \
 	X(conn_reset_out, "connections", "established connections reset by us")                                        \
 	X(conn_timeout, "connections", "connections given up after retransmitting or probing")                         \
+	X(conn_moved, "connections", "connections taken over by another process that holds them")                      \
 	X(syn_retrans, "frames", "SYN and SYN-ACK retransmitted")                                                      \
 	X(syn_cookies, "frames", "SYN cookies sent")                                                                   \
 	X(time_wait, "connections", "entered TIME-WAIT")                                                               \

@@ -39,7 +39,7 @@
 	X(no_slot, "times", "all socket slots in use (program_slots)")                                                 \
 	X(no_memory, "times", "all payload memory in use (program_memory_max)")                                        \
 	X(queue_shared, "instances", "epoll instances that share an event queue (event_queues)")                       \
-	X(fork_dropped, "connections", "connections open at fork(): the parent's alone")                               \
+	X(fork_dropped, "connections", "connections that could not be inherited at fork(): still connecting")          \
 	X(service_lost, "connections", "connections that failed because the service ended")                            \
 	X(refuse_sendfile, "calls", "sendfile() refused: the source is no file that can be read at an offset")         \
 	X(refuse_splice, "calls", "splice() refused")                                                                  \

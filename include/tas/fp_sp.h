@@ -28,6 +28,8 @@ enum sp_msg_type {
 	SP_PMTU,	     /* flow `id`: new path MTU u.pmtu */
 	SP_GROUP_MOVE,	     /* flow groups change their core, every core is told: u.move (fastpath/groups.c) */
 	SP_GROUP_DRAIN,	     /* old owner: the port steers to the new one; hand on what it still has for us */
+	SP_FLOW_MOVE,	     /* flow `id` leaves its slot, for the daemon or another holder: u.grant; EV_PARKED follows if it had one */
+	SP_FLOW_FINISH,	     /* nobody holds the flow any more: close it, unless it is in a slot, which says when */
 	SP_STOP,	     /* leave the core loop */
 };
 
@@ -71,6 +73,10 @@ struct sp_msg {
 			uint32_t gso_size;
 			uint64_t data; /* malloc'ed by S, freed by F */
 		} frame;
+		struct {
+			uint32_t app, slot; /* may take it; FP_APP_NONE: nobody yet */
+			uint32_t from;	    /* leave it where it is unless this program has it; FP_APP_NONE: any */
+		} grant;
 		uint16_t pmtu;
 		struct {
 			uint16_t pmtu; /* as u.pmtu */
@@ -90,6 +96,7 @@ static_assert(sizeof(struct sp_msg) == 256, "four lines a message");
 enum fp_event_type {
 	FP_EV_CLOSED = 1, /* the flow is gone from the fast path: u.closed */
 	FP_EV_TAKEN,	  /* flow `id` was taken by app/slot: empty the accept entry */
+	FP_EV_PARKED,	  /* flow `id` has left the slot in u.taken: the daemon has it */
 	FP_EV_FEEDBACK,	  /* u.fb */
 	FP_EV_APP_GONE,	  /* this core holds nothing of app `id` any more */
 	FP_EV_APP_BAD,	  /* app `id` broke the ABI (counted): isolate it */

@@ -83,6 +83,8 @@ static_assert(offsetof(struct tas_region, rx_wanted) == 192, "run-time line star
 #define TAS_SOCK_ERROR	    0x0010u /* the flow is gone; `error` says why (errno), 0 = both sides closed */
 #define TAS_SOCK_FREE	    0x0020u /* the daemon has let go of the slot: A may use it again */
 #define TAS_SOCK_SUSPENDED  0x0040u /* the daemon restarts; reserved */
+#define TAS_SOCK_MOVING	    0x0080u /* another holder claims the connection: wait for MOVED */
+#define TAS_SOCK_MOVED	    0x0100u /* it has left this slot; what A said up to rx_kept and tx_limit was heard */
 
 /* tas_sock.want bits, written by A. */
 #define TAS_SOCK_SHUT_WR  0x0001u /* tx_head is final: send FIN after it */
@@ -110,8 +112,7 @@ struct tas_sock {
 	uint32_t gen;		 /* generation of the flow bound to the slot */
 	uint32_t core;		 /* whose bell to ring */
 	uint32_t flow;		 /* flow id, as in tasctl flows */
-	uint32_t rx_full;	 /* 1: the peer's window is as good as used up; stored before rx_head. A does not wait for more
-				  * bytes then, and rings after every read */
+	uint64_t rx_kept;	 /* with MOVED: rx_tail that was heard (tx_limit: tx_head that was heard) */
 	/* Line 1, A. */
 	uint64_t rx_tail __attribute__((aligned(TAS_CACHELINE))); /* bytes consumed: chunks wholly below are F's again */
 	uint64_t tx_head;	 /* bytes written */

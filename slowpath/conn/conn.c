@@ -11,6 +11,7 @@
 #include "alloc.h"
 #include "conn/hash.h"
 #include "conn/internal.h"
+#include "conn/share.h"
 #include "flowctl.h"
 #include "net/internal.h"
 #include "random.h"
@@ -229,6 +230,8 @@ int sp_conns_init(struct sp *sp, uint32_t max_conns, uint32_t max_timewait)
 	if (err == 0)
 		err = sp_arena_create(
 			&t->tws, "tas-timewait", sizeof(struct sp_timewait), max_timewait);
+	if (err == 0)
+		err = sp_arena_create(&t->shares, "tas-shares", sizeof(struct sp_share), max_conns);
 	t->buckets = fp_calloc(t->nbuckets, sizeof(*t->buckets));
 	t->tw_buckets = fp_calloc(t->nbuckets, sizeof(*t->tw_buckets));
 	if (err == 0 && (t->buckets == NULL || t->tw_buckets == NULL))
@@ -244,6 +247,7 @@ void sp_conns_free(struct sp *sp)
 
 	sp_arena_destroy(&t->conns);
 	sp_arena_destroy(&t->tws);
+	sp_arena_destroy(&t->shares);
 	free(t->buckets);
 	free(t->tw_buckets);
 	t->buckets = t->tw_buckets = NULL;
@@ -335,6 +339,7 @@ void sp_conn_release(struct sp *sp, struct sp_conn *c)
 	sp_half_open_remove(sp, c);
 	sp_connect_done(sp, c);
 	sp_accept_clear(sp, c);
+	sp_share_free(sp, c);
 	sp_neigh_unref(sp, c->neigh);
 	unhash(sp, c);
 	sp_arena_free(&sp->conns.conns, c->id);

@@ -37,7 +37,7 @@ enum sp_conn_state {
 #define SP_CONN_PASSIVE 0x0010u
 #define SP_CONN_RETRANS                                                                            \
 	0x0020u /* its SYN or SYN-ACK was sent more than once: no RTT sample (Karn) */
-#define SP_CONN_QUEUED	0x0040u /* in its listener's accept queue, not yet taken */
+#define SP_CONN_QUEUED 0x0040u /* in its listener's accept queue, not yet taken */
 #define SP_CONN_HIDDEN	0x0800u /* place not shown yet: its core may not know it */
 #define SP_CONN_TIMER	0x0080u /* in the timer wheel */
 #define SP_CONN_HALF	0x0100u /* counted among the half-open ones */
@@ -70,6 +70,7 @@ struct sp_conn {
 	uint32_t listener; /* 0 = active */
 	uint32_t accept_entry, accept_ticket;
 	uint32_t app, slot; /* 0 and FP_SLOT_NONE while nobody has it */
+	uint32_t share;	    /* share.h: held by several programs, 0 = by `app` alone */
 	uint32_t cc;	    /* index into cc_algos */
 	uint64_t cc_sent_ns;
 	struct tas_sockopts opts;
@@ -90,7 +91,7 @@ struct sp_timewait {
 #define SP_WHEEL_NS    16000000ull /* 16 ms a slot: 16 s a turn */
 
 struct sp_conns {
-	struct sp_arena conns, tws;
+	struct sp_arena conns, tws, shares;
 	uint32_t *buckets, *tw_buckets; /* ids */
 	uint32_t nbuckets;		/* power of two */
 	uint64_t key[2];		/* of the hash chains */
@@ -103,8 +104,7 @@ struct sp_conns {
 	uint32_t wheel[SP_WHEEL_SLOTS]; /* first id of each slot */
 	uint64_t wheel_used[SP_WHEEL_SLOTS / 64];
 	uint64_t wheel_tick; /* next tick to be looked at */
-	uint64_t stray_ns;   /* start of the second that stray_tokens are for */
-	uint32_t stray_tokens;
+	uint64_t rst_tokens, rst_refill_ns;
 };
 
 int sp_conns_init(struct sp *sp, uint32_t max_conns, uint32_t max_timewait);

@@ -55,6 +55,7 @@ TEST(Layout, slot)
 	AT(tas_sock, gen, 44);
 	AT(tas_sock, core, 48);
 	AT(tas_sock, flow, 52);
+	AT(tas_sock, rx_kept, 56);
 	AT(tas_sock, rx_tail, 64);
 	AT(tas_sock, tx_head, 72);
 	AT(tas_sock, tx_first_pos, 80);
@@ -113,7 +114,8 @@ TEST(Layout, command)
 	AT(tas_msg, laddr, 64);
 	AT(tas_msg, lport, 96);
 	AT(tas_msg, opts, 104);
-	EXPECT_EQ(TAS_CMD_COUNT, 15);
+	EXPECT_EQ(TAS_CMD_CLAIM, 15);
+	EXPECT_EQ(TAS_CMD_COUNT, 17);
 }
 
 /* A row keeps its place: the library and the daemon may be of different versions. */

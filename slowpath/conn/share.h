@@ -1,0 +1,27 @@
+/*
+ * share.h - connections that several processes hold: who they are, and what happens when one claims
+ * the connection, lets go of it or ends. A connection without a record here is held by the program
+ * whose slot it is in. Owner: slow path thread.
+ * docs/decisions/0009-connections-held-by-several-processes.md.
+ */
+#ifndef SP_SHARE_H
+#define SP_SHARE_H
+
+#include "sp.h"
+
+struct sp_share {
+	uint64_t holders[FP_MAX_APPS / 64]; /* bit per program */
+};
+
+/* The child will hold what the parent holds. 0 or -ENOMEM: nothing changed. */
+int sp_share_fork(struct sp *sp, struct sp_app *parent, struct sp_app *child);
+/* The connection goes to slot `slot` of `app`. 0, -ENOENT: no holder, or -EAGAIN: in a moment. */
+int sp_share_claim(struct sp *sp, struct sp_conn *c, struct sp_app *app, uint32_t slot);
+/* `app` has closed its last descriptor. 1 = others hold it, 0 = it was the last. */
+int sp_share_release(struct sp *sp, struct sp_conn *c, struct sp_app *app);
+/* `app` has ended: before SP_APP_DEL is sent. */
+void sp_share_leave(struct sp *sp, struct sp_app *app);
+/* The record of a connection that ends. */
+void sp_share_free(struct sp *sp, struct sp_conn *c);
+
+#endif
