@@ -153,6 +153,8 @@ void fp_slot_rung(struct fp_core *core, struct fp_app *app, uint32_t slot)
 		fp_slot_take(core, app, slot);
 		return;
 	}
+	if (id == FP_FLOW_HELD)
+		return; /* over: the core that has it tells the program */
 	if (id == FP_FLOW_DEAD) {
 		if (tas_load_acq(&fp_slot_sock(app, slot)->want) & TAS_SOCK_CLOSED)
 			fp_slot_forget(core, app, slot);

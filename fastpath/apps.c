@@ -120,7 +120,7 @@ static void end_slot(struct fp_core *core, struct fp_app *app, uint32_t slot, ui
 	uint32_t id = tas_load_acq(&app->slot_flow[slot]);
 	struct fp_flow *f;
 
-	if (id == FP_FLOW_NONE || id == FP_FLOW_DEAD)
+	if (id == FP_FLOW_NONE || id > core->fp->max_flow)
 		return;
 	f = &core->fp->flows[id];
 	if (tas_load(&f->core) != core->id || f->app != app->id || f->slot != slot ||

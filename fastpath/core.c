@@ -201,6 +201,7 @@ static void core_sleep(struct fp_core *core)
 	}
 	TAS_YIELD();
 	say_sleeping(core, 0);
+	tas_full_barrier(); /* W3: pairs with fp_grace_start: who saw us asleep has taken it away before we look */
 	TAS_YIELD();
 	publish_cpu(core);
 }

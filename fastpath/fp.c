@@ -496,7 +496,7 @@ void fp_grace_start(struct fp *fp, struct fp_grace *g)
 {
 	uint32_t i;
 
-	tas_full_barrier();
+	tas_full_barrier(); /* pairs with W3 in core_sleep */
 	for (i = 0; i < fp->ncores; i++)
 		g->loops[i] = tas_load_acq(&fp->cores[i].cnt.loops);
 }

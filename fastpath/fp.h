@@ -33,6 +33,7 @@ struct fp_conf {
 
 #define FP_FLOW_DEAD                                                                               \
 	0xffffffffu /* in slot_flow: the flow is gone, the program has not closed yet */
+#define FP_FLOW_HELD 0xfffffffeu /* ... : a core is just ending the slot; all others leave it alone */
 
 /*
  * A process as the fast path knows it. Filled by the slow path, constant from SP_APP_ADD to

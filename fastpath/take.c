@@ -57,20 +57,22 @@ void fp_slot_dead(struct fp_core *core, struct fp_app *app, uint32_t slot, uint3
 
 	(void)core;
 	sh->slots[slot].rx_first = rx_first;
-	tas_store_rel(&app->slot_flow[slot], FP_FLOW_DEAD);
 	tas_store(&s->error, (uint32_t)error);
 	tas_store_rel(&s->state, state | TAS_SOCK_ERROR);
+	/* Last (T2: pairs with fp_slot_forget): another core, rung too, may free the slot at once. */
+	tas_store_rel(&app->slot_flow[slot], FP_FLOW_DEAD);
 }
 
 void fp_slot_forget(struct fp_core *core, struct fp_app *app, uint32_t slot)
 {
 	struct fp_app_shared *sh = app->core_priv;
 	struct tas_sock *s = fp_slot_sock(app, slot);
-	uint32_t first = sh->slots[slot].rx_first, dead = FP_FLOW_DEAD;
+	uint32_t dead = FP_FLOW_DEAD;
 
-	if (!tas_cas(&app->slot_flow[slot], &dead, FP_FLOW_NONE))
+	if (!tas_cas(&app->slot_flow[slot], &dead, FP_FLOW_HELD))
 		return; /* another core was faster */
-	fp_chunks_put_list(core, app, first);
+	fp_chunks_put_list(core, app, sh->slots[slot].rx_first);
+	tas_store_rel(&app->slot_flow[slot], FP_FLOW_NONE);
 	tas_store_rel(&s->state, tas_load(&s->state) | TAS_SOCK_FREE);
 }
 
@@ -129,7 +131,7 @@ static void refuse(
 	struct tas_sock *s = fp_slot_sock(app, slot);
 	uint32_t none = FP_FLOW_NONE, evq = tas_load(&s->evq);
 
-	if (!tas_cas(&app->slot_flow[slot], &none, FP_FLOW_DEAD))
+	if (!tas_cas(&app->slot_flow[slot], &none, FP_FLOW_HELD))
 		return;
 	sh->slots[slot].gen = gen;
 	fp_slot_dead(core, app, slot, TAS_SOCK_OPEN, ECONNABORTED, TAS_CHUNK_NONE);

@@ -201,6 +201,27 @@ TEST(Take, ConnectionThatDiedMeanwhileAnswersWithAnErrorAndTheSlotComesBack)
 	EXPECT_TRUE(s.state() & TAS_SOCK_FREE);
 }
 
+/* Rung on two cores at once (a hostile program, a group that moves): whoever ends the slot ends it alone. */
+TEST(Take, SlotThatAnotherCoreIsEndingIsLeftAlone)
+{
+	Connected t;
+
+	t.c.peer->to_write = 40000;
+	t.s.want(TAS_SOCK_SHUT_WR);
+	settle(t.e, {&t.c});
+	ASSERT_EQ(t.p.app->slot_flow[9], FP_FLOW_DEAD);
+	t.p.app->slot_flow[9] = FP_FLOW_HELD;
+	uint64_t held = t.p.app->rx_chunks;
+	t.s.want(TAS_SOCK_CLOSED);
+	t.e.run();
+	EXPECT_EQ(t.p.app->slot_flow[9], FP_FLOW_HELD);
+	EXPECT_EQ(t.p.app->rx_chunks, held);
+	EXPECT_FALSE(t.s.state() & TAS_SOCK_FREE);
+	t.e.send_all(SP_APP_DEL, 1); /* as if the other core were slow */
+	t.e.run();
+	EXPECT_EQ(t.e.count(FP_EV_APP_GONE), 1u);
+}
+
 TEST(Take, AcceptedAndClosedBeforeAnyoneLooked)
 {
 	Accepted t;
