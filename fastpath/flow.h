@@ -89,7 +89,7 @@ struct fp_flow {
 	uint8_t core;	  /* owner, or FP_CORE_MOVING */
 	uint8_t ack_segs; /* segments received since the last ACK sent */
 	uint32_t srtt_us; /* smoothed RTT in 1/8 us units (Van Jacobson), 0 = none yet */
-	uint32_t rack_us; /* spare for TCP: send time of the newest delivered segment */
+	uint32_t rack_us; /* RACK: send time of the newest delivered segment (its end: tcp_cold.rack_end) */
 } __attribute__((aligned(TAS_CACHELINE)));
 
 _Static_assert(sizeof(struct fp_flow) == 128, "hot state is two cache lines");

@@ -158,8 +158,8 @@ static void checksum(
 	memcpy(p->hdr + TCP_AT + CSUM_AT, &field, sizeof(field));
 }
 
-/* Completes the frame whose payload is attached, and queues it. */
-static void emit(struct fp_core *core, uint32_t id, struct nic_txpkt *p, const struct wire_tcp *h,
+/* Completes the frame whose payload is attached, and queues it. 0 = there is nowhere to send it. */
+static int emit(struct fp_core *core, uint32_t id, struct nic_txpkt *p, const struct wire_tcp *h,
 	uint8_t ecn)
 {
 	const struct fp_flow *f = &core->fp->flows[id];
@@ -169,7 +169,7 @@ static void emit(struct fp_core *core, uint32_t id, struct nic_txpkt *p, const s
 
 	if (!next_hop(core, f->neigh, mac)) {
 		core->cnt.drop_tx_neigh++;
-		return;
+		return 0;
 	}
 	wire_eth_emit(p->hdr, core->fp->caps->mac, mac, WIRE_ETH_IP4);
 	tcp_len = wire_tcp_emit(p->hdr + TCP_AT, h);
@@ -183,15 +183,16 @@ static void emit(struct fp_core *core, uint32_t id, struct nic_txpkt *p, const s
 	p->gso_size = p->payload_len > f->mss ? f->mss : 0;
 	checksum(core->fp, f, p, tcp_len);
 	core->ntx++;
+	return 1;
 }
 
-static void emit_bare(struct fp_core *core, uint32_t id, const struct wire_tcp *h)
+static int emit_bare(struct fp_core *core, uint32_t id, const struct wire_tcp *h)
 {
 	struct nic_txpkt *p = new_pkt(core);
 
 	p->payload_len = 0;
 	p->niov = 0;
-	emit(core, id, p, h, 0);
+	return emit(core, id, p, h, 0);
 }
 
 void fp_tx_ack(struct fp_core *core, uint32_t id)
@@ -199,8 +200,7 @@ void fp_tx_ack(struct fp_core *core, uint32_t id)
 	struct wire_tcp h;
 
 	tcp_header(&core->fp->flows[id], &core->fp->cold[id], &core->env, NULL, &h);
-	core->cnt.tx_acks++;
-	emit_bare(core, id, &h);
+	core->cnt.tx_acks += (uint32_t)emit_bare(core, id, &h);
 }
 
 void fp_tx_rst(struct fp_core *core, uint32_t id)

@@ -100,14 +100,16 @@ static void note_duplicate(struct fp_flow *f, struct tcp_cold *c, int64_t off, i
 static uint32_t out_of_window(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env,
 	const struct seg *s, int64_t off, int64_t end)
 {
+	int probe = off == -1 && s->len == 0 && !(s->flags & TCP_FIN); /* of the window, or keepalive */
+
 	if (end <= 0 && s->len != 0) {
 		env->cnt->rx_dup++;
 		c->dup_in++;
 		note_duplicate(f, c, off, off + s->len);
-	} else {
+	} else if (!probe) {
 		env->cnt->drop_out_of_window++;
 	}
-	if (s->len != 0 || s->flags & TCP_FIN || off == -1)
+	if (probe || s->len != 0 || s->flags & TCP_FIN)
 		return ack_now(f);
 	return challenge(f, env);
 }

@@ -116,6 +116,7 @@ static uint32_t fire_persist(struct fp_flow *f, struct tcp_cold *c, struct tcp_e
 	 */
 	if (f->snd_wnd != 0) {
 		c->push = 1;
+		c->backoff = 0; /* the peer has answered the probes */
 		return TCP_V_TX;
 	}
 	if (c->probes_out >= TCP_BACKOFF_MAX ||

@@ -725,3 +725,24 @@ TEST_F(Loss, large_retransmissions_are_whole_segments)
 		EXPECT_TRUE(x.s.len % MSS == 0 || x.s.len == MSS - 500) << x.s.len;
 	}
 }
+
+/* Probing a closed window backs off; data that goes out when it opens a little has an ordinary timeout. */
+TEST_F(Loss, probe_backoff_ends_with_the_closed_window)
+{
+	write(1000);
+	wnd = 0;
+	in_ack(1000);
+	write(6000);
+	pass_ms(3000);
+	EXPECT_GT(h->c.tcp.backoff, 2);
+	wnd = 2; /* 256 bytes: too few to be used at once */
+	in_ack(1000);
+	for (sent.clear(); sent.empty() && !h->ended();) {
+		h->set_time(h->deadline());
+		h->timer();
+		h->output();
+	}
+	expect_data(1000, 256);
+	EXPECT_EQ(0u, h->c.tcp.backoff);
+	EXPECT_EQ(h->env.now_us + h->c.tcp.rto_us, h->c.tcp.rto_at_us);
+}

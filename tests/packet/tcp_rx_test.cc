@@ -240,6 +240,7 @@ TEST_F(Rx, established_keepalive_probe_is_answered_even_without_tokens)
 	expect_ack(10);
 	in_data(9, 0);
 	expect_ack(10);
+	EXPECT_EQ(0u, h->cnt.drop_out_of_window) << "nothing is wrong";
 	in_data(9, 1);
 	expect_ack(10);
 }

@@ -423,6 +423,19 @@ TEST(PathMtu, NothingInFlightNothingBelieved)
 	EXPECT_EQ(t.c.f().mss, 1000 - 52);
 }
 
+TEST(Port, AcksThatDidNotLeaveAreNotCounted)
+{
+	Connected t;
+
+	fp_neigh_set(t.e.fp, 1, 0);
+	t.c.peer->shut_when_done = false;
+	t.c.peer->to_write = 1000;
+	settle(t.e, {&t.c});
+	EXPECT_EQ(t.s.recv(), 1000u);
+	EXPECT_GT(t.e.cnt().drop_tx_neigh, 0u);
+	EXPECT_EQ(t.e.cnt().tx_acks, 0u);
+}
+
 TEST(Port, FullTransmitQueueLosesFramesAndRecovers)
 {
 	Connected t;
