@@ -5,6 +5,7 @@
 #   setup.sh servers    nginx, redis, memcached, iperf3: downloaded and unpacked under build/servers, never installed,
 #                       so that no service of theirs can start, be enabled or leave anything behind on this machine
 #   setup.sh clang      clang with its sanitizers and libFuzzer
+#   setup.sh guest      QEMU, installed; Debian's cloud kernel, downloaded and unpacked under build/guest: for tests/guest
 #   setup.sh format     clang-format
 #
 # Does nothing, silently and in well under a second, when everything is there.
@@ -13,6 +14,7 @@ cd "$(dirname "$0")/../.."
 
 BUILD_PACKAGES="cmake ninja-build gcc g++ pkg-config git ca-certificates libc6-dev linux-libc-dev
 	libdpdk-dev libconfig-dev libnuma-dev libssl-dev libsystemd-dev libgtest-dev"
+GUEST_PACKAGES="qemu-system-x86 busybox-static cpio kmod"
 TEST_PACKAGES="iproute2 procps util-linux iputils-ping openssl curl wrk python3"
 SERVERS="nginx redis-server redis-tools memcached iperf3"
 SERVER_DIR=${TAS_SERVERS:-build/servers}
@@ -85,6 +87,19 @@ unpack_servers() {
 	touch "$SERVER_DIR/complete"
 }
 
+unpack_kernel() {
+	local package dir=$PWD/build/guest
+	[ ! -e "$dir/complete" ] || return 0
+	rm -rf "$dir"
+	mkdir -p "$dir/kernel"
+	apt_update a kernel for the guest
+	package=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image/ { print $2; exit }')
+	[ -n "$package" ] || die "no kernel package found"
+	say "downloading $package, to be unpacked in build/guest"
+	(cd "$dir" && quiet apt-get download "$package" && quiet dpkg -x "$package"_*.deb kernel && rm -f "$package"_*.deb)
+	touch "$dir/complete"
+}
+
 mkdir -p build
 exec 9>build/.setup.lock
 flock 9
@@ -92,6 +107,7 @@ case ${1:-} in
 build)	install_missing $BUILD_PACKAGES $TEST_PACKAGES ;;
 servers) unpack_servers ;;
 clang)	install_missing clang libclang-rt-14-dev ;;
+guest)	install_missing $GUEST_PACKAGES; unpack_kernel ;;
 format)	install_missing clang-format ;;
-*)	die "usage: setup.sh build|servers|clang|format" ;;
+*)	die "usage: setup.sh build|servers|clang|guest|format" ;;
 esac
