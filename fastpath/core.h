@@ -175,7 +175,7 @@ struct fp_core {
 	uint64_t watched; /* fp_watch: loops at its last look */
 	pthread_t thread;
 	int started;
-} __attribute__((aligned(TAS_CACHELINE)));
+} __attribute__((aligned(4096))); /* whole pages, so that each core has its own on its NUMA node */
 
 struct fp {
 	struct fp_conf conf;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "alloc.h"
 #include "core.h"
+#include "place.h"
 #include "tas/yield.h"
 
 #define SENT_MIN 16384u	  /* sent-map nodes of a core, at least */
@@ -154,6 +155,18 @@ static void create_env(struct fp_core *core)
 	core->env.now_us = (uint32_t)(core->env.now_ns / 1000);
 }
 
+/* What the slow path would touch first, or the core only now and then. */
+static void touch_core(struct fp_core *core)
+{
+	uint32_t i;
+
+	fp_place_touch(core->tx, NIC_BURST * sizeof(*core->tx));
+	fp_place_touch(core->msgs.mem, (uint64_t)FP_MSG_RING * sizeof(struct sp_msg));
+	fp_place_touch(core->events.mem, (uint64_t)FP_EVENT_RING * sizeof(struct fp_event));
+	for (i = 0; i < FP_EXC_CLASSES; i++)
+		fp_place_touch(core->exc[i].mem, (uint64_t)FP_EXC_RING * sizeof(struct fp_exc));
+}
+
 static int create_core(struct fp *fp, uint32_t id)
 {
 	struct fp_core *core = &fp->cores[id];
@@ -175,6 +188,19 @@ static int create_core(struct fp *fp, uint32_t id)
 	if (!err)
 		err = create_own_chunks(core);
 	fp_wheel_init(&core->wheel, &fp->cold[0].wheel, sizeof(*fp->cold), core->env.now_ns);
+	if (!err)
+		touch_core(core);
+	return err;
+}
+
+/* In memory of the node that the core's CPU is on. */
+static int place_core(struct fp *fp, uint32_t id)
+{
+	int err;
+
+	fp_place_begin(fp_place_node(fp->conf.cpus[id]));
+	err = create_core(fp, id);
+	fp_place_end();
 	return err;
 }
 
@@ -209,7 +235,7 @@ int fp_create(const struct fp_conf *conf, struct fp **out)
 	fp->ncores = conf->ncores;
 	fp->max_flow = conf->max_flows;
 	fp->event_fd = fp_eventfd();
-	fp->cores = fp_calloc_lines(fp->ncores, sizeof(*fp->cores));
+	fp->cores = fp_pages(fp->ncores * sizeof(*fp->cores)); /* each touched when it is placed */
 	err = fp->event_fd < 0 || !fp->cores ? -ENOMEM : 0;
 	if (!err)
 		err = create_arenas(fp);
@@ -218,7 +244,7 @@ int fp_create(const struct fp_conf *conf, struct fp **out)
 	if (!err)
 		err = create_sent(fp);
 	for (i = 0; !err && i < fp->ncores; i++)
-		err = create_core(fp, i);
+		err = place_core(fp, i);
 	if (err) {
 		fp_destroy(fp);
 		return err;
@@ -274,7 +300,8 @@ void fp_destroy(struct fp *fp)
 	destroy_apps(fp);
 	if (fp->sent_mem)
 		munmap(fp->sent_mem, fp->sent_bytes);
-	free(fp->cores);
+	if (fp->cores)
+		munmap(fp->cores, fp->ncores * sizeof(*fp->cores));
 	fp_arena_destroy(&fp->flow_arena);
 	fp_arena_destroy(&fp->cold_arena);
 	fp_arena_destroy(&fp->table_arena);

@@ -221,6 +221,7 @@ struct tas_ctl_core {
 	uint64_t rx_packets, rx_bytes, rx_bursts, tx_packets, tx_bytes, tx_acks;
 	uint64_t rx_payload, tx_payload, tx_retrans;
 	uint64_t app_rings, app_wakes, exceptions;
+	uint32_t node, nodes; /* NUMA node its memory comes from; how many the machine has */
 };
 
 #define TAS_CTL_SLOW_PATH 0xffffffffu /* tas_ctl_counter.core */
@@ -239,7 +240,7 @@ static_assert(sizeof(struct tas_ctl_flow) == 216, "no padding");
 static_assert(sizeof(struct tas_ctl_listener) == 144, "no padding");
 static_assert(sizeof(struct tas_ctl_app) == 144, "no padding");
 static_assert(sizeof(struct tas_ctl_explain) == 176, "no padding");
-static_assert(sizeof(struct tas_ctl_core) == 152, "no padding");
+static_assert(sizeof(struct tas_ctl_core) == 160, "no padding");
 static_assert(sizeof(struct tas_ctl_counter) == 160, "no padding");
 static_assert(sizeof(struct tas_ctl_status) % 8 == 0, "no padding");
 

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include "place.h"
 #include "sp.h"
 #include "tas/atomic.h"
 
@@ -113,6 +114,8 @@ static void core_row(struct sp *sp, uint32_t core, struct tas_ctl_core *row)
 
 	row->core = core;
 	row->cpu = core < sp->conf.cpus.n ? atoi(sp->conf.cpus.item[core]) : -1;
+	row->node = (uint32_t)fp_place_node(row->cpu);
+	row->nodes = fp_place_nodes();
 	row->now_ns = sp->now_ns;
 #define COPY(name) row->name = tas_load(&c->name)
 	COPY(busy_ns);

@@ -151,6 +151,8 @@ static const struct column app_columns[] = {
 static const struct column core_columns[] = {
 	C(core, "core", "CORE", "core", NUMBER),
 	C(cpu, "cpu", "CPU", "pinned to CPU", SIGNED),
+	C(node, "node", "NODE", "NUMA node of its memory", NUMBER),
+	C(nodes, "nodes", NULL, "NUMA nodes of the machine", NUMBER),
 	{"busy_share", "BUSY", "busy", KIND_SHARE, AT(tas_ctl_core, busy_ns), 0, NULL, NULL},
 	{"asleep_share", "ASLEEP", "asleep", KIND_SHARE, AT(tas_ctl_core, sleep_ns), 0, NULL, NULL},
 	C(busy_ns, "busy_ns", NULL, NULL, COUNT),

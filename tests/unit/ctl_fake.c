@@ -11,6 +11,7 @@
 #include <string.h>
 #include "ctl/ctl_server.h"
 #include "passed.h"
+#include "place.h"
 #include "sp.h"
 #include "tas/explain.h"
 
@@ -198,6 +199,16 @@ int fp_flow_info(struct fp *fp, uint32_t flow, struct fp_flow_info *out)
 	out->tx_queue = 88;
 	out->mss = 1448;
 	return 0;
+}
+
+uint32_t fp_place_nodes(void)
+{
+	return 2;
+}
+
+int fp_place_node(int cpu)
+{
+	return cpu < 0 ? 0 : 1;
 }
 
 const struct tas_fp_counters *fp_counters(struct fp *fp, uint32_t core)
