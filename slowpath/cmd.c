@@ -126,7 +126,7 @@ static void close_own(const int *fds, int n)
 		close(fds[i]);
 }
 
-/* What a handler has not kept. 0, or -1: some will not close, and more of them must not come. */
+/* What a handler has not kept. 0, or -1: too many do not close, and more of them must not come. */
 static int close_passed(struct sp *sp, const struct sp_request *rq)
 {
 	int i, rc = 0;

@@ -1,6 +1,6 @@
 /*
- * passed.c - see passed.h. The thread that closes is started by the first descriptor it is for; what
- * holds it up holds up no more than PASSED_MAX others, which stay open until then.
+ * passed.c - see passed.h. The thread that closes is started by the first descriptor it is for. What
+ * waits for it is a set of numbers, so that nothing is lost however long one of them holds it up.
  */
 #include "passed.h"
 
@@ -14,18 +14,33 @@
 #include <unistd.h>
 #include "sp.h"
 
-#define PASSED_MAX 256u
-#define GUARD_NS   20000000l
+#define WAITING_MAX 256u     /* more than these: whoever passes another is put out */
+#define FD_MAX	    1048576u /* as many descriptors as the unit allows */
+#define GUARD_NS    20000000l
 
 /* ---- the thread that closes ---- */
 
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t news;
-	int fds[PASSED_MAX];
-	unsigned head, count;
+	uint64_t waiting[FD_MAX / 64]; /* one bit a descriptor */
+	unsigned count;		       /* bits set */
 	int started;
 } closer = {.lock = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER};
+
+/* The lowest that waits; under the lock. */
+static int take_lowest(void)
+{
+	unsigned word = 0;
+	int bit;
+
+	while (closer.waiting[word] == 0)
+		word++;
+	bit = __builtin_ctzll(closer.waiting[word]);
+	closer.waiting[word] &= ~(1ull << bit);
+	closer.count--;
+	return (int)word * 64 + bit;
+}
 
 static int next_fd(void)
 {
@@ -34,9 +49,7 @@ static int next_fd(void)
 	pthread_mutex_lock(&closer.lock);
 	while (closer.count == 0)
 		pthread_cond_wait(&closer.news, &closer.lock);
-	fd = closer.fds[closer.head];
-	closer.head = (closer.head + 1) % PASSED_MAX;
-	closer.count--;
+	fd = take_lowest();
 	pthread_mutex_unlock(&closer.lock);
 	return fd;
 }
@@ -66,20 +79,19 @@ static int start_closer(void)
 	return 1;
 }
 
-/* 0 = no room: it stays open. */
+/* 0, or -1 when too many wait already; it waits all the same. */
 static int hand_over(int fd)
 {
-	int room;
+	int many;
 
-	if (!start_closer())
-		return 0;
+	if (!start_closer() || fd < 0 || (unsigned)fd >= FD_MAX)
+		return -1;
 	pthread_mutex_lock(&closer.lock);
-	room = closer.count < PASSED_MAX;
-	if (room)
-		closer.fds[(closer.head + closer.count++) % PASSED_MAX] = fd;
+	closer.waiting[fd / 64] |= 1ull << (fd % 64);
+	many = ++closer.count > WAITING_MAX;
 	pthread_cond_signal(&closer.news);
 	pthread_mutex_unlock(&closer.lock);
-	return room;
+	return many ? -1 : 0;
 }
 
 /* ---- which descriptor may wait ---- */
@@ -117,7 +129,7 @@ int sp_passed_close(struct sp *sp, int fd)
 		close(fd);
 		return 0;
 	}
-	if (hand_over(fd))
+	if (hand_over(fd) == 0)
 		return 0;
 	sp->cnt.drop_passed++;
 	return -1;

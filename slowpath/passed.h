@@ -11,7 +11,7 @@
 
 struct sp;
 
-/* Closes what a program passed, now or soon. 0, or -1: it will not close, and stays open. */
+/* Closes what a program passed, now or soon. 0, or -1: too many wait for one that does not close. */
 int sp_passed_close(struct sp *sp, int fd);
 
 /* From now until sp_guard_off, system calls of this thread that wait are interrupted every 20 ms. */

@@ -111,7 +111,7 @@
 	X(drop_icmp_bad, "frames", "malformed or unexpected ICMP")                                                     \
 	X(drop_icmp_rate, "frames", "ICMP or RST not sent: rate limit")                                                \
 	X(drop_neigh_queue, "frames", "frame dropped waiting for ARP")                                                 \
-	X(drop_passed, "descriptors", "passed by a program and could not be closed")                                   \
+	X(drop_passed, "descriptors", "passed by a program while too many wait for one that does not close")           \
 	X(refuse_peer, "programs", "registration refused by policy")                                                   \
 	X(refuse_abi, "programs", "registration with another ABI")                                                     \
 	X(refuse_msg, "messages", "malformed command")                                                                 \
