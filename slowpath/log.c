@@ -5,10 +5,12 @@
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 1024
@@ -50,21 +52,41 @@ static size_t clamp(size_t used, int added)
 	return n < LINE_MAX_BYTES - 1 ? n : LINE_MAX_BYTES - 2;
 }
 
+/* Is standard error the journal? sd-daemon(3): JOURNAL_STREAM names it by device and inode. */
+static int to_journal(void)
+{
+	static int known; /* 0 not asked yet, 1 no, 2 yes */
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	if (known == 0)
+		known = stream != NULL && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
+					fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev &&
+					st.st_ino == ino
+				? 2
+				: 1;
+	return known == 2;
+}
+
 void sp_log(enum sp_log_level level, const char *module, const char *fmt, ...)
 {
+	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
 	char line[LINE_MAX_BYTES];
 	size_t n = 0;
 	va_list ap;
 
 	if (level > threshold)
 		return;
-	if (getenv("JOURNAL_STREAM") != NULL)
+	if (to_journal())
 		n = clamp(n, snprintf(line, sizeof(line), "<%d>", (int)level));
 	n = clamp(n, snprintf(line + n, sizeof(line) - n, "%s: ", module));
 	va_start(ap, fmt);
 	n = clamp(n, vsnprintf(line + n, sizeof(line) - n, fmt, ap));
 	va_end(ap);
 	line[n++] = '\n';
+	if (poll(&out, 1, 0) <= 0)
+		return; /* a reader that has stopped: it must not stop us */
 	if (write(STDERR_FILENO, line, n) < 0)
 		return; /* nobody listens: nothing else to do */
 }

@@ -80,6 +80,9 @@ refused() { # refused WHAT CONFIG: at start, with a sentence and without staying
 }
 refused "ports that the kernel also gives out" 'local_ports = "40000-65000";'
 refused "a device that cannot be" 'port = "tap:a-name-longer-than-any-interface";'
+# A priority stands before lines for the journal only, not for whoever inherited its variable.
+JOURNAL_STREAM=1:1 refused "a CPU that is not there" 'cpus = [ "4000" ];'
+! grep -q '^<' "$T/out" || fail "priorities outside the journal: $(cat "$T/out")"
 refused "a CPU that is not there" 'cpus = [ "4000" ];'
 grep -q 'cpu=4000' "$T/out" || fail "the CPU is not named: $(cat "$T/out")"
 refused "a group that is not there" 'socket_group = "no-such-group";'

@@ -952,6 +952,21 @@ TEST_F(App, TakenAway_ComesBackEveryRound)
 		close(fd);
 }
 
+TEST_F(App, Log_ReaderHasStopped_IsNotWaitedFor)
+{
+	int p[2], err = dup(2);
+	char block[4096] = {};
+	ASSERT_EQ(pipe2(p, O_NONBLOCK | O_CLOEXEC), 0);
+	while (write(p[1], block, sizeof(block)) > 0)
+		;
+	fcntl(p[1], F_SETFL, 0);
+	dup2(p[1], 2);
+	sp_error("test", "nobody reads this");
+	dup2(err, 2);
+	for (int fd : {p[0], p[1], err})
+		close(fd);
+}
+
 /* ---- malformed ---- */
 
 TEST_F(App, Malformed_ThreeEndTheConnection)
