@@ -408,11 +408,11 @@ static void input_unknown(struct sp *sp, const struct sp_conn_input *in)
 	uint32_t min_iss = 0;
 	struct sp_listener *l;
 
-	if (w != NULL && sp_tw_input(sp, w, s, in->frame, &min_iss))
-		return;
 	l = sp->apps.draining || (kind != TCP_SYN && kind != TCP_ACK)
 		    ? NULL
 		    : sp_listener_match(sp, &s->tuple);
+	if (w != NULL && sp_tw_input(sp, w, s, in->frame, l != NULL, &min_iss))
+		return;
 	if (l != NULL && kind == TCP_ACK && cookies_recent(sp, l) && cookie_open(sp, l, in))
 		return;
 	if (l == NULL || kind == TCP_ACK)

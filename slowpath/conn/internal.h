@@ -131,10 +131,12 @@ void sp_accept_rewake(struct sp *sp, struct sp_listener *l);
 
 /* ---- teardown.c ---- */
 void sp_conn_closed(struct sp *sp, struct sp_conn *c, const struct fp_event *ev);
-/* A segment for a TIME-WAIT record. 1 = settled; 0 = a SYN that may open a new connection
- * (*min_iss). */
+/*
+ * A segment for a TIME-WAIT record. 1 = settled; 0 = a SYN that opens a new connection (*min_iss),
+ * which only a listener (`wanted`) makes possible.
+ */
 int sp_tw_input(struct sp *sp, struct sp_timewait *w, const struct seg *s, const uint8_t *frame,
-	uint32_t *min_iss);
+	int wanted, uint32_t *min_iss);
 /* May a new own connection take the record's place (RFC 6191)? If so: removed, *min_iss. */
 int sp_tw_reuse(struct sp *sp, struct sp_timewait *w, uint32_t *min_iss);
 void sp_tw_tick(struct sp *sp);

@@ -152,16 +152,17 @@ static int syn_is_newer(const struct sp_timewait *w, const struct seg *s)
 }
 
 int sp_tw_input(struct sp *sp, struct sp_timewait *w, const struct seg *s, const uint8_t *frame,
-	uint32_t *min_iss)
+	int wanted, uint32_t *min_iss)
 {
 	if (s->flags & TCP_RST)
 		return 1; /* RFC 1337: assassins are ignored */
-	if ((s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && syn_is_newer(w, s)) {
+	if ((s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && wanted && syn_is_newer(w, s)) {
 		*min_iss = (w->snd_nxt + ISS_GAP) | 1;
 		tw_remove(sp, w);
 		return 0;
 	}
-	if (s->flags & TCP_FIN) { /* its ACK was lost: wait anew */
+	/* The peer's FIN again, not a forged one: its ACK was lost, wait anew. */
+	if ((s->flags & TCP_FIN) && s->seq + s->len + 1 == w->rcv_nxt) {
 		tw_unlink(sp, w);
 		tw_append(sp, w);
 	}

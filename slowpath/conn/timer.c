@@ -10,7 +10,8 @@
 #include "conn/internal.h"
 #include "round.h"
 
-#define SYN_RTO_NS    1000000000ull /* RFC 6298 section 2.1 */
+#define SYN_RTO_NS     1000000000ull /* RFC 6298 section 2.1 */
+#define SYN_RTO_MAX_NS (120 * SYN_RTO_NS) /* section 2.5; as Linux */
 #define MAX_PER_ROUND 4096
 
 static struct sp_conn *at(struct sp *sp, uint32_t id)
@@ -92,13 +93,15 @@ static void fire(struct sp *sp, struct sp_conn *c)
 	uint32_t limit =
 		c->flags & SP_CONN_PASSIVE ? sp->conf.synack_retries : sp->conf.syn_retries;
 	struct sp_conn_input in = {.error = ETIMEDOUT};
+	uint64_t wait_ns;
 
 	if (c->retries >= limit) {
 		sp_conn_event(sp, c, SP_EV_GIVE_UP, &in);
 		return;
 	}
 	c->retries++;
-	sp_conn_timer_set(sp, c, sp->now_ns + (SYN_RTO_NS << c->retries));
+	wait_ns = SYN_RTO_NS << c->retries;
+	sp_conn_timer_set(sp, c, sp->now_ns + (wait_ns < SYN_RTO_MAX_NS ? wait_ns : SYN_RTO_MAX_NS));
 	sp_conn_event(sp, c, SP_EV_TIMER, &in);
 }
 

@@ -124,6 +124,26 @@ TEST_F(Conn, Closed_StraysWithoutEnd_RstsAreBounded)
 	EXPECT_GE(sp->cnt.drop_icmp_rate, 4000u);
 }
 
+/* The pause between two SYNs grows to two minutes and no further (RFC 6298 2.5). */
+TEST_F(Conn, SynSent_BackoffIsBounded)
+{
+	fake_stop(sp);
+	options = {"--syn_retries=10"};
+	start();
+	app = program();
+	learn_peer();
+	struct sp_conn *c = connect_out(app, 0, 8080);
+	ASSERT_NE(c, nullptr);
+	uint32_t n = 0;
+	for (uint32_t s = 0; s < 700; s++) {
+		fake_advance(sp, FAKE_SECOND);
+		arp(2); /* still there */
+		n = (uint32_t)sp->cnt.syn_retrans;
+	}
+	EXPECT_EQ(n, 10u); /* at 1, 3, 7, 15, 31, 63, 127, 247, 367, 487 s */
+	EXPECT_EQ(sp->cnt.conn_failed, 1u);
+}
+
 TEST_F(Conn, SynRcvd_NoAck_RetransmitsAndForgets)
 {
 	ASSERT_NE(listener(app, 80), nullptr);
@@ -577,6 +597,29 @@ TEST_F(TimeWait, FinAgain_AckedAndWaitsAnew)
 	EXPECT_EQ(sp_arena_used(&sp->conns.tws), 1u);
 	fake_advance(sp, 22 * FAKE_SECOND);
 	EXPECT_EQ(sp_arena_used(&sp->conns.tws), 0u);
+}
+
+TEST_F(TimeWait, ForgedFin_DoesNotKeepIt)
+{
+	enter(7000, 6000);
+	fake_advance(sp, 40 * FAKE_SECOND);
+	receive(head(40000, 80, TCP_FIN | TCP_ACK, 123456, 7000));
+	fake_advance(sp, 22 * FAKE_SECOND);
+	EXPECT_EQ(sp_arena_used(&sp->conns.tws), 0u);
+}
+
+TEST_F(TimeWait, NewerSyn_NobodyListens_Stays)
+{
+	enter(7000, 6000);
+	uint32_t cursor = 1;
+	struct sp_listener *l = sp_listener_next(sp, &cursor);
+	sp_listener_leave(sp, l, app);
+	struct wire_tcp syn = head(40000, 80, TCP_SYN, 100);
+	syn.has_ts = 1;
+	syn.ts_val = 101;
+	receive(syn);
+	EXPECT_EQ(sent().flags, TCP_ACK);
+	EXPECT_EQ(sp_arena_used(&sp->conns.tws), 1u);
 }
 
 TEST_F(TimeWait, Rst_Ignored)
