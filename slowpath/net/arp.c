@@ -4,8 +4,8 @@
  * An entry is INCOMPLETE until the first answer, REACHABLE for 30 s after one, then STALE: still
  * used, but the first use asks again (PROBE). Three questions without answer make it FAILED. One
  * frame waits per entry, besides the SYNs of all handshakes, which are made when it is known. Entries are made only for next hops of ours and for who asks us from a
- * connected prefix; when the table is full the longest unused one that no connection refers to
- * gives way. Owner: slow path thread. RFC 826, 1122 2.3.2, 5227 section 3; names of the states from
+ * connected prefix; when the table is full one long unused that no connection refers to gives
+ * way. Owner: slow path thread. RFC 826, 1122 2.3.2, 5227 section 3; names of the states from
  * RFC 4861 7.3.2.
  */
 #include <arpa/inet.h>
@@ -21,6 +21,7 @@
 #define UNUSED_NS    (600 * SECOND_NS)	  /* a stale entry of nobody is forgotten */
 #define RETRY_NS     (SECOND_NS * 9 / 10) /* asked on a tick of one second */
 #define TRIES	     3u
+#define EVICT_LOOK   32u
 
 static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
@@ -88,13 +89,20 @@ static void forget(struct sp *sp, struct sp_neigh *n)
 	sp_arena_free(&sp->net.neighs, n->id);
 }
 
+/* The longest unused of some: looking at all of them for each would let a scan of addresses stop us. */
 static void evict(struct sp *sp)
 {
-	struct sp_neigh *n, *oldest = NULL;
-	uint32_t cursor = 1;
+	struct sp_neigh *oldest = NULL;
+	uint32_t i, candidates = 0;
 
-	while ((n = sp_neigh_next(sp, &cursor)) != NULL) {
-		if (n->refs == 0 && (oldest == NULL || n->used_ns < oldest->used_ns))
+	for (i = 1; i < FP_MAX_NEIGH && candidates < EVICT_LOOK; i++) {
+		uint32_t id = 1 + sp->net.evict_next++ % (FP_MAX_NEIGH - 1);
+		struct sp_neigh *n = sp_neigh_get(sp, (uint16_t)id);
+
+		if (n == NULL || n->refs != 0)
+			continue;
+		candidates++;
+		if (oldest == NULL || n->used_ns < oldest->used_ns)
 			oldest = n;
 	}
 	if (oldest != NULL)
