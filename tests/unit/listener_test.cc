@@ -421,6 +421,18 @@ TEST_F(Listener, HolderDiesAfterTheCoreBoundIt_TakenStillCounts)
 }
 
 /* Its segment is gone, so no core would honour the claim: the flow must not stay for the program's life. */
+TEST_F(Listener, ListenAgain_LargerBacklogHolds)
+{
+	struct sp_listener *l = listener(app, 80, 4);
+	for (uint16_t i = 0; i < 8; i++)
+		connect_peer((uint16_t)(40000 + i), 80);
+	EXPECT_EQ(l->nqueued, 5u);
+	sp_listener_set_backlog(sp, l, 300);
+	for (uint16_t i = 0; i < 400; i++)
+		connect_peer((uint16_t)(41000 + i), 80);
+	EXPECT_EQ(l->nqueued, 301u);
+}
+
 TEST_F(Listener, ListenerClosed_ClaimedAndNotBound_Reset)
 {
 	struct sp_listener *l = listener(app, 80);
