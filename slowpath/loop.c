@@ -9,6 +9,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 #include "net/input.h"
@@ -174,16 +175,17 @@ void sp_round(struct sp *sp)
 int sp_loop_step(struct sp *sp, int timeout_ms)
 {
 	struct epoll_event events[BATCH_EPOLL];
-	int n;
+	int n, err;
 
 	sp_guard_off(sp);
 	TAS_YIELD();
 	n = epoll_wait(sp->epfd, events, BATCH_EPOLL, timeout_ms);
+	err = n < 0 ? -errno : 0; /* at once: what follows reads an eventfd */
 	TAS_YIELD();
 	fp_wake_done(sp->fp);
 	sp->now_ns = fp_now_ns();
-	if (n < 0 && errno != EINTR)
-		return -errno;
+	if (err != 0 && err != -EINTR)
+		return err; /* EINTR: stopped and continued, or a debugger came */
 	if (n > 0) {
 		/* What the cores did before a program left is known before its leaving is acted
 		 * upon. */
@@ -203,6 +205,8 @@ int sp_loop_run(struct sp *sp)
 		err = sp_loop_step(sp, fp_prepare_sleep(sp->fp) ? 0 : TAS_PATIENCE(wait_ms(sp), -1));
 	}
 	sp_loop_del(sp, &sp->fp_src);
+	if (err < 0)
+		sp_error("start", "stopping: waiting for events failed error=\"%s\"", strerror(-err));
 	return err < 0 ? err : 0;
 }
 
