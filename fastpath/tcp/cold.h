@@ -59,7 +59,7 @@ struct tcp_cold {
 	uint32_t max_flight;	  /* largest pipe in this round */
 	uint8_t backoff;	  /* RTO or persist doublings */
 	uint8_t limited;	  /* bit 0: cwnd was the limit in this round, bit 1: in the last */
-	uint8_t ce_last, ce_seen; /* last data was CE-marked; any since the last ACK */
+	uint8_t ce_last, ce_seen; /* last data was CE-marked; to be echoed */
 
 	/* Congestion. cc.ssthresh is the value in force. */
 	struct cc_params cc;

@@ -38,7 +38,8 @@ static void settle(struct fp_flow *f, struct tcp_cold *c, int told)
 	f->flags &= ~(told ? FP_F_ACK_LATER | FP_F_ACK_NOW : FP_F_ACK_LATER);
 	f->ack_segs = 0;
 	c->rx_acked = f->rx_nxt;
-	c->ce_seen = 0;
+	if (c->cc.flags & CC_ECHO_EXACT)
+		c->ce_seen = 0;
 }
 
 void tcp_header(struct fp_flow *f, struct fp_flow_cold *cold, struct tcp_env *env,

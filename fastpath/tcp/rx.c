@@ -114,14 +114,19 @@ static uint32_t out_of_window(struct fp_flow *f, struct tcp_cold *c, struct tcp_
 	return challenge(f, env);
 }
 
-/* RFC 8257 section 3.2: a change of the CE mark is acknowledged at once, so that the sender can
- * count. */
+/*
+ * RFC 8257 section 3.2: a change of the CE mark is acknowledged at once, so that the sender can
+ * count. An ordinary sender reacts once a round trip and must not miss it: it is told with every
+ * ACK until it has answered with CWR (RFC 3168 section 6.1.3).
+ */
 static void note_ce(struct fp_flow *f, struct tcp_cold *c, const struct seg *s)
 {
 	uint8_t ce = s->ecn == 3;
 
 	if (!(f->flags & FP_F_ECN))
 		return;
+	if (s->flags & TCP_CWR)
+		c->ce_seen = 0;
 	if (ce != c->ce_last)
 		f->flags |= FP_F_ACK_NOW;
 	c->ce_last = ce;

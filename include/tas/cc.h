@@ -23,7 +23,8 @@ struct cc_params {
 	uint32_t flags;	     /* CC_* */
 };
 
-#define CC_PACED 0x1u /* the rate is the limit; cwnd only bounds bursts */
+#define CC_PACED      0x1u /* the rate is the limit; cwnd only bounds bursts */
+#define CC_ECHO_EXACT 0x2u /* echo CE marks per ACK (RFC 8257 3.2); else until CWR comes (RFC 3168 6.1.3) */
 
 /* Feedback, fast path -> slow path; counts since the last message of this flow. */
 struct cc_feedback {

@@ -60,7 +60,7 @@ static void fill(const struct dctcp *d, uint32_t cwnd, struct cc_params *out)
 	out->growth = d->mss;
 	out->beta_q10 = DCTCP_BETA_Q10;
 	out->pace_kbps = d->rate_kbps;
-	out->flags = CC_PACED;
+	out->flags = CC_PACED | CC_ECHO_EXACT;
 }
 
 static void dctcp_init(struct cc_state *s, uint32_t mss, uint64_t now_ns, struct cc_params *out)

@@ -493,6 +493,7 @@ TEST_F(Rx, established_timestamps_do_not_jump_when_the_us_clock_wraps)
 TEST_F(Rx, ecn_mark_change_is_acked_at_once_with_ece)
 {
 	conf.ecn = true;
+	conf.cc.flags = CC_ECHO_EXACT;
 	start();
 	settled();
 	seg s = segment(TCP_ACK, 0, 100);
@@ -516,6 +517,31 @@ TEST_F(Rx, ecn_mark_change_is_acked_at_once_with_ece)
 	in(s);
 	pass_ms(40);
 	EXPECT_FALSE(expect_ack(500).s.flags & TCP_ECE);
+}
+
+/* RFC 3168 6.1.3: an ACK can be lost, the signal must not be. */
+TEST_F(Rx, ecn_mark_is_echoed_until_cwr_comes)
+{
+	seg s;
+
+	conf.ecn = true;
+	start();
+	s = segment(TCP_ACK, 0, 100);
+	s.ecn = 3;
+	in(s);
+	EXPECT_TRUE(expect_ack(100).s.flags & TCP_ECE);
+	s = segment(TCP_ACK, 100, 100);
+	s.ecn = 2;
+	in(s);
+	EXPECT_TRUE(expect_ack(200).s.flags & TCP_ECE) << "not answered yet";
+	s = segment(TCP_ACK | TCP_CWR, 200, 100);
+	s.ecn = 2;
+	in(s);
+	EXPECT_FALSE(expect_ack(300).s.flags & TCP_ECE);
+	s = segment(TCP_ACK | TCP_CWR, 300, 100);
+	s.ecn = 3;
+	in(s);
+	EXPECT_TRUE(expect_ack(400).s.flags & TCP_ECE) << "marked anew";
 }
 
 TEST_F(Rx, no_ecn_agreed_mark_is_not_echoed)

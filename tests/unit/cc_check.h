@@ -44,7 +44,7 @@ static inline void expect_sane(const cc_params &p)
 		EXPECT_GT(p.pace_kbps, 0u);
 		EXPECT_LE(p.pace_kbps, CC_KBPS_MAX);
 	}
-	EXPECT_EQ(p.flags & ~CC_PACED, 0u);
+	EXPECT_EQ(p.flags & ~(CC_PACED | CC_ECHO_EXACT), 0u);
 }
 
 #endif

@@ -55,7 +55,7 @@ TEST(Dctcp, Starts_paced_at_the_initial_window_a_millisecond)
 {
 	Flow f;
 
-	EXPECT_EQ(f.p.flags, CC_PACED);
+	EXPECT_EQ(f.p.flags, CC_PACED | CC_ECHO_EXACT);
 	EXPECT_EQ(f.p.cwnd, 14480u);
 	EXPECT_EQ(f.p.pace_kbps, 14480u * 8);
 }
