@@ -127,13 +127,22 @@ static void take_spare(struct fp_core *core, struct fp_app *app)
 void fp_chunks_share(struct fp_core *core, struct fp_app *app)
 {
 	struct fp_app_core *ac = core->apps[app->id];
-	uint32_t n = ac->nfree / 2, first = ac->free_chunk, last = first, head = tas_load(&app->spare);
 
-	if (ac->nfree < 4 * FP_RX_CHUNKS_LOW)
+	if (ac->nfree < 2 * FP_RX_CHUNKS_LOW)
 		return; /* the flag stays for somebody else */
 	tas_store(&app->hungry, 0);
-	if (n > FP_RX_CHUNKS_STEP)
-		n = FP_RX_CHUNKS_STEP;
+	fp_chunks_give(core, app, ac->nfree / 2);
+}
+
+void fp_chunks_give(struct fp_core *core, struct fp_app *app, uint32_t n)
+{
+	struct fp_app_core *ac = core->apps[app->id];
+	uint32_t first = ac->free_chunk, last = first, head = tas_load(&app->spare);
+
+	if (n > FP_RX_CHUNKS_LOT)
+		n = FP_RX_CHUNKS_LOT;
+	if (n == 0)
+		return;
 	ac->nfree -= n;
 	while (--n > 0)
 		last = app->rx_next[last];

@@ -36,6 +36,7 @@
 	(60ull * 1000000000ull) /* a closed flow may finish sending this long after its program */
 #define FP_RX_CHUNKS_LOW  16u	/* fewer free receive chunks: ask the program for more ... */
 #define FP_RX_CHUNKS_STEP 64u	/* ... this many */
+#define FP_RX_CHUNKS_LOT  128u	/* given to another core at a time, at most */
 #define FP_OWN_SEGS	  8u /* chunk segments of app 0, for connections not yet accepted: 64 MiB */
 
 #define FP_MSG_WAKE                                                                                \
@@ -373,6 +374,8 @@ uint32_t fp_chunk_get(struct fp_core *core, uint32_t id, struct fp_app *app);
 void fp_chunks_want(struct fp_core *core, struct fp_app *app);
 /* Another core runs short: gives some of this core's free chunks away, if there are many. */
 void fp_chunks_share(struct fp_core *core, struct fp_app *app);
+/* Puts up to `n` of this core's nfree chunks on the spare list: their flow goes to another core. */
+void fp_chunks_give(struct fp_core *core, struct fp_app *app, uint32_t n);
 void fp_chunks_put_list(struct fp_core *core, struct fp_app *app, uint32_t first);
 /* Stores `len` bytes that start `skip` bytes into the pieces at position `pos`; 1, or 0 when memory
  * was missing. */

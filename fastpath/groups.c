@@ -90,12 +90,16 @@ static void switch_over(struct fp_core *core)
 static void give_flow(struct fp_core *core, uint32_t id)
 {
 	struct fp_flow *f = &core->fp->flows[id];
+	struct fp_app_core *ac = core->apps[f->app];
 
 	fp_wheel_del(&core->wheel, id);
 	fp_tx_unlist(core, id);
 	tcp_pool_leave(&core->fp->cold[id], &core->env);
-	if (f->app != FP_APP_NONE)
-		core->apps[f->app]->nflows--;
+	if (f->app != FP_APP_NONE) {
+		/* Its share of receive memory goes with it. */
+		fp_chunks_give(core, &core->fp->apps[f->app], ac->nfree / ac->nflows);
+		ac->nflows--;
+	}
 	tas_store(&f->core, (uint8_t)FP_CORE_MOVING);
 }
 

@@ -36,6 +36,15 @@ static int grow(struct sp_backlog *b)
 	return 0;
 }
 
+static int append(struct sp_backlog *b, const struct sp_msg *m)
+{
+	if (b->count == b->size && grow(b) != 0)
+		return -1;
+	b->msgs[(b->head + b->count) % b->size] = *m;
+	b->count++;
+	return 0;
+}
+
 /* Into the ring; a connection that its core will now know may be shown to those who accept. */
 static int put(struct sp *sp, uint32_t core, const struct sp_msg *m)
 {
@@ -50,6 +59,16 @@ static int put(struct sp *sp, uint32_t core, const struct sp_msg *m)
 	return 0;
 }
 
+static void flush_core(struct sp *sp, uint32_t core)
+{
+	struct sp_backlog *b = &sp->backlog[core];
+
+	while (b->count != 0 && put(sp, core, &b->msgs[b->head]) == 0) {
+		b->head = (b->head + 1) % b->size;
+		b->count--;
+	}
+}
+
 /*
  * Memory for a message that must not be lost is memory we cannot do without: wait for the core
  * rather than lose an installed connection. The core never waits for us, so this ends.
@@ -57,7 +76,7 @@ static int put(struct sp *sp, uint32_t core, const struct sp_msg *m)
 static void send_waiting(struct sp *sp, uint32_t core, const struct sp_msg *m)
 {
 	sp_flow_flush(sp);
-	while (sp->backlog[core].count != 0 || put(sp, core, m) != 0)
+	while (sp_flow_paused(sp) || sp->backlog[core].count != 0 || put(sp, core, m) != 0)
 		sp_flow_flush(sp);
 }
 
@@ -65,18 +84,70 @@ static void send_msg(struct sp *sp, uint32_t core, const struct sp_msg *m)
 {
 	struct sp_backlog *b = &sp->backlog[core];
 
-	if (b->count == 0 && put(sp, core, m) == 0)
+	if (!sp_flow_paused(sp) && b->count == 0 && put(sp, core, m) == 0)
 		return;
-	if (b->count == b->size && grow(b) != 0) {
+	if (append(b, m) != 0)
 		send_waiting(sp, core, m);
-		return;
+}
+
+/* Whose message it is now: the core that has the flow's group, or `core` if it is not about a flow.
+ */
+static uint32_t home_of(struct sp *sp, uint32_t core, const struct sp_msg *m)
+{
+	const struct sp_conn *c;
+
+	switch (m->type) {
+	case SP_FLOW_INSTALL:
+		return fp_core_of(sp->fp, &m->u.install.tuple);
+	case SP_FLOW_ABORT:
+	case SP_FLOW_OPTS:
+	case SP_CC_SET:
+	case SP_FRAME:
+	case SP_PMTU:
+		c = sp_conn_get(sp, m->id);
+		return c != NULL && c->gen == m->gen ? fp_core_of(sp->fp, &c->tuple) : core;
+	default:
+		return core;
 	}
-	b->msgs[(b->head + b->count) % b->size] = *m;
-	b->count++;
+}
+
+/* What waited for the old owner goes to the new one where the flow has gone, in order. */
+static void redirect(struct sp *sp, uint32_t from)
+{
+	struct sp_backlog *b = &sp->backlog[from];
+	uint32_t n = b->count;
+
+	while (n-- > 0) {
+		struct sp_msg m = b->msgs[b->head];
+		uint32_t to = home_of(sp, from, &m);
+
+		b->head = (b->head + 1) % b->size;
+		b->count--;
+		while (append(&sp->backlog[to], &m) != 0)
+			flush_core(sp, to); /* no memory: the core makes room, it never waits for us */
+	}
+}
+
+void sp_flow_pause(struct sp *sp, uint32_t from)
+{
+	sp->flow_paused = 1;
+	sp->paused_from = from;
+}
+
+int sp_flow_paused(struct sp *sp)
+{
+	if (!sp->flow_paused)
+		return 0;
+	if (fp_move_poll(sp->fp) == FP_MOVES_HANDING)
+		return 1;
+	sp->flow_paused = 0;
+	redirect(sp, sp->paused_from);
+	return 0;
 }
 
 static uint32_t core_of(struct sp *sp, const struct sp_conn *c)
 {
+	sp_flow_paused(sp); /* notices the end of a pause: then the answer is the new core */
 	return fp_core_of(sp->fp, &c->tuple);
 }
 
@@ -150,7 +221,7 @@ void sp_flow_cc(struct sp *sp, const struct sp_conn *c, const struct cc_params *
 	uint32_t core = core_of(sp, c);
 
 	m.u.cc = *p;
-	if (sp->backlog[core].count == 0) /* else dropped: the next feedback brings newer ones */
+	if (!sp_flow_paused(sp) && sp->backlog[core].count == 0) /* else dropped: the next feedback brings newer ones */
 		(void)fp_send(sp->fp, core, &m);
 }
 
@@ -245,14 +316,10 @@ void sp_flow_flush(struct sp *sp)
 {
 	uint32_t i;
 
-	for (i = 0; i < sp->ncores; i++) {
-		struct sp_backlog *b = &sp->backlog[i];
-
-		while (b->count != 0 && put(sp, i, &b->msgs[b->head]) == 0) {
-			b->head = (b->head + 1) % b->size;
-			b->count--;
-		}
-	}
+	if (sp_flow_paused(sp))
+		return;
+	for (i = 0; i < sp->ncores; i++)
+		flush_core(sp, i);
 }
 
 void sp_flow_free(struct sp *sp)

@@ -35,6 +35,10 @@ void sp_flow_app(struct sp *sp, enum sp_msg_type type, uint32_t app);
 
 /* 1 while the connection's core can take new flows: its backlog is short. */
 int sp_flow_room(struct sp *sp, const struct tas_tuple *t);
+/* Groups of core `from` change hands: from now on messages wait, until fp_move_poll says who has
+ * them. */
+void sp_flow_pause(struct sp *sp, uint32_t from);
+int sp_flow_paused(struct sp *sp);
 int sp_flow_backlogged(const struct sp *sp);
 void sp_flow_flush(struct sp *sp);
 void sp_flow_free(struct sp *sp);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "net/input.h"
 #include "flowctl.h"
+#include "group.h"
 #include "passed.h"
 #include "reap.h"
 #include "round.h"
@@ -152,7 +153,7 @@ static int wait_ms(struct sp *sp)
 
 	if (timer < at)
 		at = timer;
-	if (sp_flow_backlogged(sp) && sp->now_ns + RETRY_NS < at)
+	if ((sp_flow_backlogged(sp) || sp->groups_wished) && sp->now_ns + RETRY_NS < at)
 		at = sp->now_ns + RETRY_NS;
 	if (at <= sp->now_ns)
 		return 0;
@@ -167,6 +168,7 @@ void sp_round(struct sp *sp)
 		sp->tick_ns = sp->now_ns;
 		sp_tick(sp);
 	}
+	sp_groups_run(sp);
 	sp_flow_flush(sp);
 	if (sp->nreaps != 0)
 		sp_reap_run(sp);

@@ -62,6 +62,10 @@ struct sp {
 	struct sp_apps apps;
 	struct sp_net net;
 	struct sp_backlog backlog[TAS_MAX_CORES];
+	uint8_t group_wish[NIC_GROUPS]; /* group.c: 1 + core it shall go to, 0 = no wish */
+	uint8_t groups_wished;
+	uint8_t flow_paused; /* flowctl.c: groups change hands, nothing is sent */
+	uint32_t paused_from;
 	struct sp_reap *reaps; /* reap.c */
 	uint32_t nreaps;
 	struct tas_sp_counters cnt;

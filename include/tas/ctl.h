@@ -8,7 +8,7 @@
  * only grow at their end: a reader takes row_bytes from the reply, ignores what it does not know
  * and takes what is missing as zero.
  *
- * Who may ask: whoever the mode of the socket lets in (SO_PEERCRED is read too). KILL and DRAIN:
+ * Who may ask: whoever the mode of the socket lets in (SO_PEERCRED is read too). KILL, DRAIN and MOVE_GROUP:
  * root and the daemon's own user only, else -EPERM. A malformed request gets an error reply, is
  * counted (refuse_ctl), and ends the connection. A client that does not read its replies is
  * disconnected.
@@ -43,8 +43,12 @@ enum tas_ctl_op {
 	TAS_CTL_KILL,	   /* reset flow `id` (and `gen` when not 0); no rows; -ENOENT */
 	TAS_CTL_DRAIN,	   /* no new programs or connections; what exists goes on; no rows */
 	TAS_CTL_EXPLAIN,   /* tas_ctl_explain: what programs counted, if not 0; filtered as APPS */
+	TAS_CTL_MOVE_GROUP, /* flow group `id`, or TAS_CTL_ALL_GROUPS, goes to core `gen`, soon; no
+			       rows; -EINVAL */
 	TAS_CTL_OPS
 };
+
+#define TAS_CTL_ALL_GROUPS 0xffffffffu
 
 /*
  * States of a flow: X(name, text), in the words of RFC 9293 section 3.3.2. A simultaneous close
@@ -222,6 +226,8 @@ struct tas_ctl_core {
 	uint64_t rx_payload, tx_payload, tx_retrans;
 	uint64_t app_rings, app_wakes, exceptions;
 	uint32_t node, nodes; /* NUMA node its memory comes from; how many the machine has */
+	uint32_t groups; /* flow groups that it has now */
+	uint32_t zero;
 };
 
 #define TAS_CTL_SLOW_PATH 0xffffffffu /* tas_ctl_counter.core */
@@ -240,7 +246,7 @@ static_assert(sizeof(struct tas_ctl_flow) == 216, "no padding");
 static_assert(sizeof(struct tas_ctl_listener) == 144, "no padding");
 static_assert(sizeof(struct tas_ctl_app) == 144, "no padding");
 static_assert(sizeof(struct tas_ctl_explain) == 176, "no padding");
-static_assert(sizeof(struct tas_ctl_core) == 160, "no padding");
+static_assert(sizeof(struct tas_ctl_core) == 168, "no padding");
 static_assert(sizeof(struct tas_ctl_counter) == 160, "no padding");
 static_assert(sizeof(struct tas_ctl_status) % 8 == 0, "no padding");
 

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include "group.h"
 #include "place.h"
 #include "sp.h"
 #include "tas/atomic.h"
@@ -136,6 +137,7 @@ static void core_row(struct sp *sp, uint32_t core, struct tas_ctl_core *row)
 	COPY(app_wakes);
 	COPY(exceptions);
 #undef COPY
+	row->groups = sp_groups_of(sp, core);
 }
 
 int ctl_page_cores(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "alloc.h"
 #include "ctl/page.h"
+#include "group.h"
 #include "door.h"
 #include "passed.h"
 #include "sp.h"
@@ -57,6 +58,12 @@ static int op_drain(struct sp *sp, const struct tas_ctl_request *q, struct ctl_p
 	return 0;
 }
 
+static int op_move_group(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p)
+{
+	(void)p;
+	return sp_group_move(sp, q->id, q->gen);
+}
+
 struct op {
 	int (*fn)(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
 	uint32_t row_bytes;
@@ -74,6 +81,7 @@ static const struct op ops[TAS_CTL_OPS] = {
 	[TAS_CTL_COUNTERS] = {ctl_page_counters, sizeof(struct tas_ctl_counter), 0},
 	[TAS_CTL_KILL] = {op_kill, 0, 1},
 	[TAS_CTL_DRAIN] = {op_drain, 0, 1},
+	[TAS_CTL_MOVE_GROUP] = {op_move_group, 0, 1},
 	[TAS_CTL_EXPLAIN] = {ctl_page_explain, sizeof(struct tas_ctl_explain), 0},
 };
 

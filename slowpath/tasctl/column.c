@@ -150,6 +150,7 @@ static const struct column app_columns[] = {
 #define C(field, json, head, label, k) COL(tas_ctl_core, field, json, head, label, k)
 static const struct column core_columns[] = {
 	C(core, "core", "CORE", "core", NUMBER),
+	C(groups, "groups", "GROUPS", "flow groups", NUMBER),
 	C(cpu, "cpu", "CPU", "pinned to CPU", SIGNED),
 	C(node, "node", "NODE", "NUMA node of its memory", NUMBER),
 	C(nodes, "nodes", NULL, "NUMA nodes of the machine", NUMBER),

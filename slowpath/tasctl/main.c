@@ -11,13 +11,14 @@
 #include "show.h"
 #include "tas/region.h"
 
-/* KILL and DRAIN: nothing to print. */
-static int steer(struct client *c, const struct options *o)
+/* Nothing to print. */
+static int steer(struct client *c, const struct options *o, enum tas_ctl_op op)
 {
 	struct tas_ctl_request q;
 
-	client_request(&q, o->command == CMD_KILL ? TAS_CTL_KILL : TAS_CTL_DRAIN);
+	client_request(&q, op);
 	q.id = o->id;
+	q.gen = o->core;
 	return client_call(c, &q);
 }
 
@@ -31,8 +32,11 @@ static int run(struct client *c, const struct options *o)
 	case CMD_APP:
 		return show_app(c, o);
 	case CMD_KILL:
+		return steer(c, o, TAS_CTL_KILL);
 	case CMD_DRAIN:
-		return steer(c, o);
+		return steer(c, o, TAS_CTL_DRAIN);
+	case CMD_MOVE_GROUP:
+		return steer(c, o, TAS_CTL_MOVE_GROUP);
 	default:
 		return show_rows(c, o);
 	}
@@ -46,6 +50,10 @@ static int finish(const struct client *c, const struct options *o, int err)
 	}
 	if (err == -ENOENT && o->command == CMD_APP) {
 		fprintf(stderr, "tasctl: there is no program %u\n", o->id);
+		return 1;
+	}
+	if (err == -EINVAL && o->command == CMD_MOVE_GROUP) {
+		fprintf(stderr, "tasctl: there is no such group (0 to 127, all) or core (tasctl cores)\n");
 		return 1;
 	}
 	if (err != 0)

@@ -37,6 +37,7 @@ static const struct option long_options[] = {
 #define TAKES_ID     0x1u
 #define TAKES_FILTER 0x2u
 #define TAKES_WATCH  0x4u
+#define TAKES_GROUP  0x8u
 
 static const struct {
 	const char *name;
@@ -55,6 +56,8 @@ static const struct {
 	{"counters", CMD_COUNTERS, TAKES_WATCH, "every counter, summed over the cores"},
 	{"kill", CMD_KILL, TAKES_ID, "reset a connection"},
 	{"drain", CMD_DRAIN, 0, "take no new programs and connections; what exists goes on"},
+	{"move-group", CMD_MOVE_GROUP, TAKES_GROUP,
+		"give flow group GROUP (or all) to core CORE; for operators' tests"},
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -65,8 +68,11 @@ void options_help(void)
 
 	printf("usage: tasctl [options] command [id]\n\n");
 	for (i = 0; i < NCOMMANDS; i++)
-		printf("  %-9s %-3s %s\n", commands[i].name,
-			commands[i].takes & TAKES_ID ? "ID" : "", commands[i].help);
+		printf("  %-10s %-10s %s\n", commands[i].name,
+			commands[i].takes & TAKES_ID	  ? "ID"
+			: commands[i].takes & TAKES_GROUP ? "GROUP CORE"
+							  : "",
+			commands[i].help);
 	printf("\n"
 	       "  -s, --socket PATH    control socket of the service (" TAS_CTL_SOCKET_DEFAULT ")\n"
 	       "  -w, --watch SECONDS  repeat, with rates for what grows\n"
@@ -222,6 +228,25 @@ static int check_fits(const struct options *o, uint32_t takes, const char *id)
 	return 0;
 }
 
+/* GROUP CORE. */
+static int take_group(struct options *o, char **words)
+{
+	uint64_t group = TAS_CTL_ALL_GROUPS, core;
+
+	if (words[1] == NULL || words[2] == NULL)
+		return refuse("which group to which core? (GROUP or all, CORE as in tasctl cores)",
+			words[0]);
+	if (words[3] != NULL)
+		return refuse("one argument too many", words[3]);
+	if (strcmp(words[1], "all") != 0 && !number(words[1], UINT16_MAX, &group))
+		return refuse("not a group", words[1]);
+	if (!number(words[2], UINT16_MAX, &core))
+		return refuse("not a core", words[2]);
+	o->id = (uint32_t)group;
+	o->core = (uint32_t)core;
+	return check_fits(o, TAKES_GROUP, NULL);
+}
+
 static int take_command(struct options *o, char **words)
 {
 	uint64_t id;
@@ -233,6 +258,8 @@ static int take_command(struct options *o, char **words)
 		return refuse("no such command", words[0]);
 	o->command = commands[i].command;
 	o->name = commands[i].name;
+	if (commands[i].takes & TAKES_GROUP)
+		return take_group(o, words);
 	if (!(commands[i].takes & TAKES_ID))
 		return check_fits(o, commands[i].takes, words[1]);
 	if (words[1] == NULL)

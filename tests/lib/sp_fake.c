@@ -32,6 +32,8 @@ struct fake_ring fake_rings[1024];
 uint32_t fake_nrings;
 uint64_t fake_neigh[FP_MAX_NEIGH];
 uint32_t fake_ring_room;
+uint32_t fake_swapped;
+enum fp_move_state fake_moves;
 const uint8_t fake_mac[6] = {0x02, 0, 0, 0, 0, 2}, fake_peer_mac[6] = {0x02, 0, 0, 0, 0, 1};
 
 static struct fp fake;
@@ -46,7 +48,28 @@ struct fp_app *fp_app(struct fp *fp, uint32_t id)
 uint32_t fp_core_of(const struct fp *fp, const struct tas_tuple *t)
 {
 	(void)fp;
-	return ntohs(t->rport) % 2;
+	return (ntohs(t->rport) + fake_swapped) % 2;
+}
+
+uint32_t fp_group_core(const struct fp *fp, uint32_t group)
+{
+	(void)fp;
+	return group % 2;
+}
+
+int fp_move_start(struct fp *fp, const uint64_t set[NIC_GROUPS / 64], uint32_t from, uint32_t to)
+{
+	(void)fp;
+	(void)set;
+	(void)from;
+	(void)to;
+	return -EBUSY;
+}
+
+enum fp_move_state fp_move_poll(struct fp *fp)
+{
+	(void)fp;
+	return fake_moves;
 }
 
 int fp_send(struct fp *fp, uint32_t core, const struct sp_msg *m)
@@ -205,6 +228,8 @@ struct sp *fake_start(int nargs, const char *const *args)
 	memset(&fake, 0, sizeof(fake));
 	memset(fake_neigh, 0, sizeof(fake_neigh));
 	fake_nmsgs = 0;
+	fake_swapped = 0;
+	fake_moves = FP_MOVES_NONE;
 	fake_forget();
 	fake.now_ns = 1000 * FAKE_SECOND;
 	fake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -59,6 +59,9 @@ extern uint32_t fake_nrings;
 extern uint64_t fake_neigh[FP_MAX_NEIGH];
 /* How many messages a core takes before its ring is full. */
 extern uint32_t fake_ring_room;
+/* 1: every group is on the other core; what fp_move_poll says. */
+extern uint32_t fake_swapped;
+extern enum fp_move_state fake_moves;
 extern const uint8_t fake_mac[6], fake_peer_mac[6];
 
 /* A slow path with address 10.0.0.2/24, 2 cores, and the options given as --name=value. NULL on a

@@ -34,6 +34,9 @@ class Moves
 
 	explicit Moves(const Case &c) : k(c), rng(c.seed), e(c.ncores, c.large)
 	{
+		/* Memory offered ahead: what finds none is dropped, moves or not. */
+		tas_fetch_add(&p.r->rx_wanted, 400u);
+		p.listen();
 		/* Which flow lies in which group follows the seed too. */
 		for (auto &key : e.port->steer.key)
 			key = rng() | 1;

@@ -179,6 +179,32 @@ TEST_F(Conn, SynRcvd_RetransmittedSynAck_NoRttSample)
 	EXPECT_EQ(in[0].u.install.rtt_us, 0u);
 }
 
+/* While groups change cores nothing is sent; then all goes where the flow is, in order. */
+TEST_F(Conn, GroupsChangeHands_MessagesWaitAndFollow)
+{
+	uint32_t old;
+
+	ASSERT_NE(listener(app, 80), nullptr);
+	receive(head(40000, 80, TCP_SYN, 5000));
+	old = 40000 % 2;
+	sp_flow_pause(sp, old);
+	fake_moves = FP_MOVES_HANDING;
+	receive(head(40000, 80, TCP_ACK, 5001, sent().seq + 1));
+	sp_flow_app(sp, SP_APP_DEL, 77);
+	sp_round(sp);
+	EXPECT_EQ(fake_nmsgs, 0u);
+	fake_moves = FP_MOVES_SETTLING;
+	fake_swapped = 1;
+	sp_round(sp);
+	ASSERT_EQ(fake_nmsgs, 3u);
+	for (uint32_t i = 0; i < fake_nmsgs; i++) {
+		if (fake_msgs[i].m.type == SP_FLOW_INSTALL)
+			EXPECT_EQ(fake_msgs[i].core, 1 - old) << "the flow's core now";
+		else
+			EXPECT_EQ(fake_msgs[i].m.type, SP_APP_DEL);
+	}
+}
+
 TEST_F(Conn, SynRcvd_SameSyn_SynAckAgain)
 {
 	ASSERT_NE(listener(app, 80), nullptr);

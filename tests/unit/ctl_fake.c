@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ctl/ctl_server.h"
+#include "group.h"
 #include "passed.h"
 #include "place.h"
 #include "sp.h"
+#include "tas/ctl.h"
 #include "tas/explain.h"
 
 #define MAX_SOURCES 64
@@ -221,6 +223,16 @@ void sp_conn_abort(struct sp *s, struct sp_conn *c, int error)
 {
 	(void)s;
 	killed = error != 0 ? c->id : 0;
+}
+
+int sp_group_move(struct sp *s, uint32_t group, uint32_t core)
+{
+	return core >= s->ncores || (group >= NIC_GROUPS && group != TAS_CTL_ALL_GROUPS) ? -22 : 0;
+}
+
+uint32_t sp_groups_of(const struct sp *s, uint32_t core)
+{
+	return NIC_GROUPS / s->ncores + (core == 0 ? NIC_GROUPS % s->ncores : 0);
 }
 
 void sp_drain(struct sp *s)
