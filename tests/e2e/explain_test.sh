@@ -36,8 +36,7 @@ finish $client 30 || fail "the client ended with $?: $(cat "$T/client.err")"
 pid=$(sed -n 's/^tas-run: \([0-9]*\): [0-9]* connects: kernel_loopback: .*/\1/p' "$T/client.err")
 shown "$T/client.err" "$pid" >"$T/report"
 diff "$T/expected" "$T/report" >&2 || fail "what the client did (<) and tas-run --explain (>) differ"
-[ "$(grep -v "^tas-run: $pid:" "$T/client.err" | sed 's/^tas-run: [0-9]*: //')" = "1 connections: fork_dropped: connections open at fork(): the parent's alone" ] ||
-	fail "the child: $(cat "$T/client.err")"
+! grep -v "^tas-run: $pid:" "$T/client.err" >&2 || fail "the child counts what its parent did"
 
 # Without a region the process keeps the numbers to itself.
 make_socket='import socket; socket.socket(); socket.socket(); socket.socket(type=socket.SOCK_DGRAM)'

@@ -103,7 +103,7 @@ def connection(address, port):
         options(s)
         calls(s)
         child = os.fork()
-        if child == 0:  # at zero but for the connection that stayed the parent's
+        if child == 0:  # at zero: it inherits the connection, not the counts
             os.close(1)
             os._exit(0)
         os.waitpid(child, 0)
