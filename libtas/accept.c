@@ -40,11 +40,25 @@ static bool first_queued(const struct tas_listen *l, uint32_t *at)
 	return false;
 }
 
+static void leave(uint32_t *users)
+{
+	uint32_t n = tas_load(users);
+
+	while (n != 0 && !tas_cas(users, &n, n - 1))
+		;
+}
+
+/* Counted as a user: another thread may be closing the listener, and unmaps its segment. */
 bool lt_listen_ready(struct lt_desc *d)
 {
 	uint32_t at;
+	bool ready;
 
-	return lt_listen_usable(d) && first_queued(d->l, &at);
+	tas_fetch_add(&d->users, 1u); /* full barrier: pairs with lt_listen_close */
+	ready = tas_load_acq(&d->kind) == LT_LISTEN && lt_listen_usable(d) &&
+		first_queued(d->l, &at);
+	leave(&d->users);
+	return ready;
 }
 
 static void hint_back(struct tas_listen *l, uint32_t index)
@@ -168,7 +182,7 @@ static int accept_ours(struct lt_desc *d, struct sockaddr *sa, socklen_t *len, i
 	slot = lt_slot_get(d->ctx, lt_desc_index(n));
 	if (slot == LT_NONE) {
 		lt_explain(TAS_X_no_slot);
-		fd = -ENOBUFS;
+		fd = -ENFILE; /* programs know to wait a while */
 	} else if ((e = claim(d, &index)) != NULL && (fd = make_handle(d, flags)) < 0) {
 		unclaim(d, e, index);
 	}
@@ -210,14 +224,6 @@ static int accept_now(struct lt_desc *d, int lfd, struct sockaddr *sa, socklen_t
 	if (fd == -EAGAIN && !kernel_first)
 		fd = accept_kernel(lfd, sa, len, flags);
 	return fd;
-}
-
-static void leave(uint32_t *users)
-{
-	uint32_t n = tas_load(users);
-
-	while (n != 0 && !tas_cas(users, &n, n - 1))
-		;
 }
 
 struct wait {

@@ -81,6 +81,20 @@ static int receive(int sock, struct tas_msg *m, int *fds, uint32_t *nfds)
 	return r == (long)sizeof(*m) ? 0 : -EPROTO;
 }
 
+/* The connection is lost: by the daemon's end, or the program closed it by a system call of its own. */
+static int transport_error(int r)
+{
+	switch (r) {
+	case -ECONNRESET:
+	case -ENOTCONN:
+	case -EBADF:
+	case -ENOTSOCK:
+		return -EPIPE;
+	default:
+		return r;
+	}
+}
+
 /* One request and its reply, on a connection that we own. Status, or -errno; -EPIPE: the daemon is
  * gone. */
 static int exchange(int sock, struct tas_msg *m, int fd, int *fds, uint32_t *nfds)
@@ -97,12 +111,12 @@ static int exchange(int sock, struct tas_msg *m, int fd, int *fds, uint32_t *nfd
 		r = transmit(sock, m, fd);
 	while (r == -EINTR);
 	if (r < 0)
-		return r == -ECONNRESET ? -EPIPE : r;
+		return transport_error(r);
 	do
 		r = receive(sock, m, fds, nfds);
 	while (r == -EINTR);
 	if (r < 0)
-		return r == -ECONNRESET ? -EPIPE : r;
+		return transport_error(r);
 	if (m->magic != TAS_CMD_MAGIC || m->seq != seq || m->type != type)
 		return -EPROTO;
 	return m->status;

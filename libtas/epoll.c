@@ -293,7 +293,7 @@ static int sleep_and_fetch(struct lt_epoll *ep, int fd, struct epoll_event *ev, 
 	return n;
 }
 
-static int wait_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
+static int wait_loop(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
 	const struct span *s, const sigset_t *mask)
 {
 	bool again;
@@ -318,6 +318,17 @@ static int wait_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
 		if (n > 0 || !again || over(s))
 			return n;
 	}
+}
+
+static int wait_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
+	const struct span *s, const sigset_t *mask)
+{
+	int n = wait_loop(ep, fd, ev, max, s, mask);
+	struct lt_ctx *c = tas_load_acq(&ep->ctx);
+
+	if (lt_unlikely(tas_load(&ep->sleepers) != 0) && c != NULL)
+		lt_queue_rearm(c, ep->queues);
+	return n;
 }
 
 static int wait_any(struct lt_desc *d, int fd, struct epoll_event *ev, int max,

@@ -269,7 +269,14 @@ void lt_epoll_fork_child(void)
 	once = 0;
 	if (lt_epolls == NULL)
 		return;
+	/* Another thread of the parent may have been in the middle of a list. */
+	for (i = 0; i < item_pool.fresh; i++) {
+		lt_items[i].pending = 0;
+		lt_items[i].flags &= ~LT_I_LISTED;
+	}
 	for (i = 0; i < epoll_pool.fresh; i++) {
+		lt_epolls[i].inbox = lt_epolls[i].head = lt_epolls[i].tail = 0;
+		lt_epolls[i].nready = 0;
 		lt_epolls[i].lock = 0;
 		lt_epolls[i].sleepers = 0;
 		lt_epolls[i].ctx = NULL;

@@ -11,7 +11,8 @@
 #include <sys/resource.h>
 #include "lt.h"
 
-#define TAB_MIN	  1024u
+#define TAB_MIN	  (1u << 20) /* fs.nr_open as it comes: the hard limit may be raised that far later */
+#define DESCS_MIN 1024u
 #define TAB_MAX	  (1u << 22)
 #define DESCS_MAX (1u << 20)
 
@@ -62,11 +63,11 @@ static void choose_sizes(uint32_t *n, uint32_t *nd)
 	struct rlimit rl;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
-		rl.rlim_max = rl.rlim_cur = TAB_MIN;
+		rl.rlim_max = rl.rlim_cur = DESCS_MIN;
 	*n = rl.rlim_max > TAB_MAX ? TAB_MAX : (uint32_t)rl.rlim_max;
-	if (*n < TAB_MIN)
-		*n = TAB_MIN;
 	*nd = *n > DESCS_MAX ? DESCS_MAX : *n;
+	*nd = *nd < DESCS_MIN ? DESCS_MIN : *nd;
+	*n = *n < TAB_MIN ? TAB_MIN : *n;
 	hide_base = rl.rlim_cur > HIDE_MAX ? HIDE_MAX : (uint32_t)rl.rlim_cur;
 	hide_base = hide_base > 4 * HIDE_ROOM ? hide_base - HIDE_ROOM : hide_base / 2;
 }

@@ -285,7 +285,7 @@ void lt_listen_close(struct lt_desc *d)
 	struct tas_msg m = {.type = TAS_CMD_UNLISTEN, .id = d->listener};
 
 	tas_fetch_add(&d->life, 1u);
-	tas_store_rel(&d->kind, (uint32_t)LT_FREE);
+	tas_xchg(&d->kind, (uint32_t)LT_FREE); /* full barrier: who comes now sees it, who came is counted */
 	if (lt_flags(d) & LT_D_FORKED) {
 		lt_command(&m, -1, NULL, NULL);
 		munmap(d->l, sizeof(*d->l));
@@ -293,10 +293,8 @@ void lt_listen_close(struct lt_desc *d)
 	}
 	if (!tas_load(&d->ctx->dead)) {
 		tas_store(&d->l->holders[d->holder].armed, TAS_ARM_NONE);
-		if (d->nexcl != 0 && lt_listen_ready(d))
-			rewake(d);
 		let_takes_finish(d->ctx);
-		lt_command(&m, -1, NULL, NULL);
+		lt_command(&m, -1, NULL, NULL); /* wakes another holder for what we leave */
 		if (d->slot != LT_NONE)
 			lt_slot_put(d->ctx, d->slot, 0);
 	}

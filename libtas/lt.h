@@ -327,6 +327,7 @@ void lt_queue_collect(struct lt_ctx *c, uint64_t queues);
 bool lt_queue_pending(const struct lt_ctx *c, uint64_t queues);
 void lt_queue_announce(struct lt_ctx *c, uint64_t queues);
 void lt_queue_retract(struct lt_ctx *c, uint64_t queues);
+void lt_queue_rearm(struct lt_ctx *c, uint64_t queues);
 int lt_queue_register(struct lt_ctx *c, uint32_t q);
 uint32_t lt_queue_new(struct lt_ctx *c);
 void lt_queue_recycle(struct lt_ctx *c, uint32_t q);

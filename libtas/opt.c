@@ -367,6 +367,10 @@ int lt_fcntl(struct lt_desc *d, int fd, int cmd, unsigned long arg)
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC:
 		r = lt_real.fcntl(fd, cmd, arg);
+		if (r >= 0 && (uint32_t)r >= lt_ntab) { /* beyond all that we can know */
+			lt_sys_close(r);
+			return (int)lt_ret(-EMFILE);
+		}
 		if (r >= 0) {
 			lt_fd_new(r);
 			lt_fd_put(r, d);

@@ -178,6 +178,26 @@ void lt_queue_retract(struct lt_ctx *c, uint64_t queues)
 		retract_one(c, (uint32_t)__builtin_ctzll(queues));
 }
 
+/*
+ * A thread goes back to the program while others sleep here. The wake-up that it had cleared the
+ * flag; nobody else sets it again.
+ */
+void lt_queue_rearm(struct lt_ctx *c, uint64_t queues)
+{
+	for (; queues != 0; queues &= queues - 1) {
+		uint32_t q = (uint32_t)__builtin_ctzll(queues);
+		struct tas_bell *b = lt_evq_bell(c, q);
+
+		if (tas_load(&c->evq_sleepers[q]) == 0 || tas_load(&b->sleeping) != 0)
+			continue;
+		tas_store(&b->sleeping, 1u);
+		tas_full_barrier();
+		TAS_YIELD();
+		if (tas_bell_pending(b))
+			lt_sys_kick(c->evq_fd[q]);
+	}
+}
+
 /* Worth looking a while before sleeping: a core is awake, on another CPU than this thread. */
 bool lt_queue_worth_spinning(const struct lt_ctx *c, int cpu)
 {

@@ -90,8 +90,9 @@ static int shut_result;
 
 static void *shut_soon(void *arg)
 {
-	usleep(100000);
-	shut_result = shutdown(*(int *)arg, SHUT_RDWR);
+	do /* ENOTCONN until the connect() is under way */
+		usleep(100000);
+	while ((shut_result = shutdown(*(int *)arg, SHUT_RDWR)) != 0 && errno == ENOTCONN);
 	return NULL;
 }
 
