@@ -330,6 +330,23 @@ void lt_client_fork_failed(struct tas_msg *m)
 		exchange(client.sock, m, -1, NULL, NULL);
 }
 
+void lt_client_tell(struct tas_msg *m)
+{
+	if (client.up)
+		exchange(client.sock, m, -1, NULL, NULL);
+}
+
+bool lt_client_inherit(const uint64_t token[2])
+{
+	uint64_t mask;
+
+	lt_lock_masked(&client.lock, &mask);
+	if (!client.up && hello(token) < 0)
+		client.retry_ns = lt_now_ns() + RETRY_NS;
+	lt_unlock_masked(&client.lock, &mask);
+	return tas_load(&client.up) != 0;
+}
+
 /* In the child: drop what is the parent's and register; `m` == NULL: no token. */
 void lt_client_fork_child(const struct tas_msg *m)
 {

@@ -340,3 +340,18 @@ bool lt_listen_settle(struct lt_desc *d, int fd)
 	lt_to_kernel(d, fd);
 	return false;
 }
+
+void lt_listen_join(struct lt_desc *d, int fd)
+{
+	struct tas_msg m = {.type = TAS_CMD_JOIN};
+
+	d->ctx = lt_context_get();
+	if (d->ctx == NULL || ask_listen(d, fd, &m) < 0) {
+		lt_explain(TAS_X_kernel_inherit);
+		lt_to_kernel(d, fd);
+		return;
+	}
+	memcpy(d->laddr, d->l->laddr, sizeof(d->laddr));
+	d->lport = tas_load(&d->l->lport);
+	tas_store_rel(&d->kind, (uint32_t)LT_LISTEN);
+}

@@ -214,6 +214,8 @@ bool lt_client_check(struct lt_ctx *c); /* true: the daemon is gone (and its con
 int lt_client_fork_begin(struct tas_msg *m);
 void lt_client_fork_failed(struct tas_msg *m);
 void lt_client_fork_child(const struct tas_msg *m);
+bool lt_client_inherit(const uint64_t token[2]); /* after exec: registers with the token that the last program got */
+void lt_client_tell(struct tas_msg *m);		 /* a command under lt_client_hold(), its answer not looked at */
 uint32_t lt_client_app(void);
 int lt_client_sock(void);
 void lt_client_move_fd(int fd);
@@ -315,6 +317,8 @@ void lt_listen_leave(struct lt_desc *d, bool exclusive);
 bool lt_listen_settle(struct lt_desc *d, int fd);
 bool lt_listen_map(struct lt_desc *d, int fd, uint32_t id);
 int lt_listen_decide(struct lt_desc *d, int fd, int backlog);
+/* An undecided description whose handle listens already (inherited over exec): ours if the daemon says so. */
+void lt_listen_join(struct lt_desc *d, int fd);
 
 /* opt.c */
 void lt_opts_init(struct lt_opts *o);

@@ -162,6 +162,10 @@ static void go_on(struct lt_ctx *c, struct lt_desc *d, uint32_t slot, struct tas
 {
 	s->tx_freed = s->tx_head & ~(uint64_t)TAS_CHUNK_MASK;
 	tas_store(&d->rx_pos, s->rx_tail);
+	memcpy(d->laddr, s->laddr, sizeof(d->laddr));
+	memcpy(d->raddr, s->raddr, sizeof(d->raddr));
+	d->lport = s->lport;
+	d->rport = s->rport;
 	d->ctx = c;
 	d->slot = slot;
 	tas_store_rel(&d->s, s);

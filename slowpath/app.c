@@ -152,6 +152,7 @@ static void shorten_reservations(struct sp *sp, uint32_t parent)
 void sp_app_leave(struct sp *sp, struct sp_app *app, const char *reason)
 {
 	uint8_t was = app->state;
+	int lives = !sp_app_ended(app);
 
 	if (was == SP_APP_DYING)
 		return;
@@ -164,7 +165,7 @@ void sp_app_leave(struct sp *sp, struct sp_app *app, const char *reason)
 		log_app(sp, app, "program left", reason);
 	}
 	shorten_reservations(sp, app->id);
-	sp_share_leave(sp, app);
+	sp_share_leave(sp, app, lives);
 	drop_handshakes(sp, app);
 	leave_listeners(sp, app);
 	if (was != SP_APP_ACTIVE) {

@@ -26,6 +26,8 @@ void sp_app_greeted(struct sp *sp, struct sp_app *app);
 /* The program ended, left or is put out: everything of it goes. The record stays until the cores
  * agree. */
 void sp_app_leave(struct sp *sp, struct sp_app *app, const char *reason);
+/* Has the process ended, or only its connection (exec)? */
+int sp_app_ended(const struct sp_app *app);
 /* Why its connection has ended, for the log. */
 const char *sp_app_parting(const struct sp_app *app);
 void sp_app_gone(struct sp *sp, uint32_t id);

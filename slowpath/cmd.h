@@ -24,6 +24,9 @@ struct sp_reply {
 	int own; /* of these, so many from the front are closed when they have been sent */
 };
 
+/* Who the request is for: the program itself, or one it has announced by FORK and names by its token; NULL: no such one. */
+struct sp_app *sp_cmd_principal(struct sp *sp, const struct sp_request *rq);
+
 /* The reply's status: >= 0, or -errno. */
 typedef int sp_cmd_fn(struct sp *sp, struct sp_request *rq, struct sp_reply *rp);
 

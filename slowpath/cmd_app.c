@@ -206,6 +206,16 @@ int sp_cmd_unfork(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	return 0;
 }
 
+struct sp_app *sp_cmd_principal(struct sp *sp, const struct sp_request *rq)
+{
+	struct sp_app *app = rq->app;
+
+	if (rq->m.token[0] == 0 && rq->m.token[1] == 0)
+		return app;
+	app = find_token(sp, rq->m.token);
+	return app != NULL && app->parent == rq->app->id ? app : NULL;
+}
+
 /* ---- connections that several processes hold ---- */
 
 static struct sp_conn *named(struct sp *sp, const struct sp_request *rq)
@@ -227,13 +237,11 @@ int sp_cmd_claim(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 
 int sp_cmd_release(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 {
-	struct sp_app *app = rq->app;
+	struct sp_app *app = sp_cmd_principal(sp, rq);
 	struct sp_conn *c = named(sp, rq);
 
 	(void)rp;
-	if (rq->m.token[0] != 0 || rq->m.token[1] != 0)
-		app = find_token(sp, rq->m.token);
-	if (app == NULL || (app != rq->app && app->parent != rq->app->id))
+	if (app == NULL)
 		return -ENOENT;
 	return c != NULL ? sp_share_release(sp, c, app) : 0;
 }

@@ -108,21 +108,27 @@ int sp_cmd_join(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	return l == NULL ? -ENOENT : hold(sp, rq->app, l, rp);
 }
 
+static struct sp_listener *held_by(struct sp *sp, const struct sp_request *rq, const struct sp_app *app)
+{
+	struct sp_listener *l = app != NULL ? sp_listener_get(sp, rq->m.id) : NULL;
+
+	return l != NULL && sp_listener_held_by(l, app->id) ? l : NULL;
+}
+
 static struct sp_listener *held(struct sp *sp, const struct sp_request *rq)
 {
-	struct sp_listener *l = sp_listener_get(sp, rq->m.id);
-
-	return l != NULL && sp_listener_held_by(l, rq->app->id) ? l : NULL;
+	return held_by(sp, rq, rq->app);
 }
 
 int sp_cmd_unlisten(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 {
-	struct sp_listener *l = held(sp, rq);
+	struct sp_app *app = sp_cmd_principal(sp, rq);
+	struct sp_listener *l = held_by(sp, rq, app);
 
 	(void)rp;
 	if (l == NULL)
 		return -ENOENT;
-	sp_listener_leave(sp, l, rq->app);
+	sp_listener_leave(sp, l, app);
 	return 0;
 }
 

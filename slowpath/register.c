@@ -29,12 +29,16 @@ static void on_message(struct sp *sp, struct sp_source *src, uint32_t events)
 	sp_cmd_input(sp, src->arg);
 }
 
-/* Has the process ended, or only its connection? */
-const char *sp_app_parting(const struct sp_app *app)
+int sp_app_ended(const struct sp_app *app)
 {
 	struct pollfd p = {.fd = app->pidfd, .events = POLLIN};
 
-	return poll(&p, 1, 0) > 0 ? "ended" : "closed its connection";
+	return app->pidfd < 0 || poll(&p, 1, 0) > 0;
+}
+
+const char *sp_app_parting(const struct sp_app *app)
+{
+	return sp_app_ended(app) ? "ended" : "closed its connection";
 }
 
 static void on_end(struct sp *sp, struct sp_source *src, uint32_t events)

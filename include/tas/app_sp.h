@@ -41,7 +41,7 @@ enum tas_cmd {
 			     *      serve? 0 yes, 1 wildcard (serve in both), -EADDRNOTAVAIL not ours, ... */
 	TAS_CMD_LISTEN,	    /* in: aux = backlog, flags, fd bound kernel socket. out: id = listener, fds: segment */
 	TAS_CMD_JOIN,	    /* in: fd listening kernel socket (inherited or passed). out as LISTEN */
-	TAS_CMD_UNLISTEN,   /* in: id = listener: this process holds it no longer */
+	TAS_CMD_UNLISTEN,   /* in: id = listener, token as RELEASE: this process holds it no longer */
 	TAS_CMD_REWAKE,	    /* in: id = listener: a woken exclusive waiter leaves; wake the next */
 	TAS_CMD_CONNECT,    /* in: slot, local address (0 = any), remote address, fd kernel socket.
 			     *      out: laddr/lport chosen, id = flow, aux = gen; the result arrives in the slot's

@@ -149,13 +149,16 @@ int sp_share_release(struct sp *sp, struct sp_conn *c, struct sp_app *app)
 	return holds(sp, c, app) ? let_go(sp, c, app) : 0;
 }
 
-void sp_share_leave(struct sp *sp, struct sp_app *app)
+void sp_share_leave(struct sp *sp, struct sp_app *app, int lives)
 {
 	uint32_t cursor = 1;
 	struct sp_conn *c;
 
 	while (app->nshared != 0 && (c = sp_conn_next(sp, &cursor, SCAN_ALL)) != NULL) {
-		if (holds(sp, c, app))
-			let_go(sp, c, app);
+		if (!holds(sp, c, app))
+			continue;
+		if (lives)
+			sp_flow_park(sp, c, app->id);
+		let_go(sp, c, app);
 	}
 }

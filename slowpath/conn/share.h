@@ -19,8 +19,8 @@ int sp_share_fork(struct sp *sp, struct sp_app *parent, struct sp_app *child);
 int sp_share_claim(struct sp *sp, struct sp_conn *c, struct sp_app *app, uint32_t slot);
 /* `app` has closed its last descriptor. 1 = others hold it, 0 = it was the last. */
 int sp_share_release(struct sp *sp, struct sp_conn *c, struct sp_app *app);
-/* `app` has ended: before SP_APP_DEL is sent. */
-void sp_share_leave(struct sp *sp, struct sp_app *app);
+/* `app` leaves: before SP_APP_DEL is sent. `lives`: the process goes on as another program, so that what it alone held is closed and not reset. */
+void sp_share_leave(struct sp *sp, struct sp_app *app, int lives);
 /* The record of a connection that ends. */
 void sp_share_free(struct sp *sp, struct sp_conn *c);
 

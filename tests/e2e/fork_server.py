@@ -163,7 +163,7 @@ def stdio(n):
         out = out[os.write(1, out):]
 
 
-SCHEMES = [child_serves, child_idles, in_turn, two_directions, parent_dies, both_poll]
+SCHEMES = [child_serves, child_idles, in_turn, two_directions, parent_dies, both_poll, exec_child]
 
 
 def serve(address, scheme, port):
