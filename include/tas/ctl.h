@@ -35,7 +35,7 @@ enum tas_ctl_op {
 			      answered */
 	TAS_CTL_STATUS,	   /* one tas_ctl_status */
 	TAS_CTL_FLOWS,	   /* tas_ctl_flow, filtered */
-	TAS_CTL_FLOW,	   /* one tas_ctl_flow: `id`; -ENOENT */
+	TAS_CTL_FLOW,	   /* one tas_ctl_flow: `id` (and `gen` when not 0); -ENOENT */
 	TAS_CTL_LISTENERS, /* tas_ctl_listener, filtered */
 	TAS_CTL_APPS,	   /* tas_ctl_app, filtered */
 	TAS_CTL_CORES,	   /* tas_ctl_core */
@@ -148,6 +148,7 @@ struct tas_ctl_status {
 	uint64_t established, failed, reset_in, reset_out, timeouts; /* connections so far */
 	uint64_t drops, refused; /* sums of the drop_ and refuse_ counters */
 	struct tas_ctl_addr addrs[TAS_CTL_ADDRS];
+	uint64_t noise; /* of the drops: what a network brings and nobody misses */
 };
 
 #define TAS_CTL_ST_DRAINING 0x1u
@@ -158,7 +159,7 @@ struct tas_ctl_flow {
 	uint8_t laddr[16], raddr[16];
 	uint16_t lport, rport; /* network order */
 	uint16_t net, state;   /* enum tas_ctl_state */
-	uint32_t id, gen;
+	uint32_t id, gen; /* ids are used again, with another gen; both 0 in TIME-WAIT */
 	uint32_t app, pid, slot;
 	uint32_t core;	   /* valid with TAS_CTL_F_CORE */
 	uint32_t listener; /* 0 = connected by us */

@@ -51,6 +51,30 @@ static int is_refusal(const struct counter *c)
 	return strncmp(c->name, "refuse_", 7) == 0;
 }
 
+#define NAME_OF(set, n) (sizeof(((struct set *)0)->n) != 0 ? #n : "")
+
+/* What any network brings along, or the end of a connection does, and nobody misses. */
+static int is_noise(const struct counter *c)
+{
+	static const char *const names[] = {
+		NAME_OF(tas_fp_counters, drop_ethertype),
+		NAME_OF(tas_fp_counters, drop_not_for_us),
+		NAME_OF(tas_fp_counters, drop_ip_proto),
+		NAME_OF(tas_fp_counters, drop_bad_rst),
+		NAME_OF(tas_fp_counters, drop_closed_data),
+		NAME_OF(tas_sp_counters, drop_stray),
+		NAME_OF(tas_sp_counters, drop_icmp_bad),
+		NAME_OF(tas_sp_counters, drop_icmp_rate),
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(names[i], c->name) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 /* Counter `index` in the order of the pages: core by core, then the slow path. NULL behind the
  * last. */
 static const struct counter *counter_at(
@@ -93,18 +117,20 @@ int ctl_page_counters(struct sp *sp, const struct tas_ctl_request *q, struct ctl
 	return 0;
 }
 
-void ctl_sum_reasons(struct sp *sp, uint64_t *drops, uint64_t *refused)
+void ctl_sum_reasons(struct sp *sp, uint64_t *drops, uint64_t *noise, uint64_t *refused)
 {
 	const struct counter *c;
 	const void *base;
 	uint64_t index;
 	uint32_t core;
 
-	*drops = *refused = 0;
+	*drops = *noise = *refused = 0;
 	for (index = 0; (c = counter_at(sp, index, &core, &base)) != NULL; index++) {
 		if (is_drop(c))
 			*drops += value_of(base, c);
-		else if (is_refusal(c))
+		if (is_noise(c))
+			*noise += value_of(base, c);
+		if (is_refusal(c))
 			*refused += value_of(base, c);
 	}
 }

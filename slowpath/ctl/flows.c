@@ -220,9 +220,16 @@ int ctl_page_flows(struct sp *sp, const struct tas_ctl_request *q, struct ctl_pa
 	return 0;
 }
 
+struct sp_conn *ctl_conn_asked(struct sp *sp, const struct tas_ctl_request *q)
+{
+	struct sp_conn *c = sp_conn_get(sp, q->id);
+
+	return c != NULL && (q->gen == 0 || q->gen == c->gen) ? c : NULL;
+}
+
 int ctl_page_flow(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p)
 {
-	const struct sp_conn *c = sp_conn_get(sp, q->id);
+	const struct sp_conn *c = ctl_conn_asked(sp, q);
 	struct tas_ctl_flow *row;
 
 	if (c == NULL)

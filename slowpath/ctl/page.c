@@ -106,7 +106,7 @@ int ctl_page_status(struct sp *sp, const struct tas_ctl_request *q, struct ctl_p
 	s->reset_in = sp->cnt.conn_reset_in;
 	s->reset_out = sp->cnt.conn_reset_out;
 	s->timeouts = sp->cnt.conn_timeout;
-	ctl_sum_reasons(sp, &s->drops, &s->refused);
+	ctl_sum_reasons(sp, &s->drops, &s->noise, &s->refused);
 	return 0;
 }
 
@@ -198,6 +198,17 @@ static int listener_matches(
 	return 0;
 }
 
+/* In the order of process ids, as an operator looks for one. */
+static void insert_holder(struct tas_ctl_listener *row, uint32_t n, const struct sp_app *a)
+{
+	for (; n > 0 && row->pid[n - 1] > a->pid; n--) {
+		row->pid[n] = row->pid[n - 1];
+		row->app[n] = row->app[n - 1];
+	}
+	row->pid[n] = a->pid;
+	row->app[n] = a->id;
+}
+
 static void listener_holders(
 	struct sp *sp, const struct sp_listener *l, struct tas_ctl_listener *row)
 {
@@ -210,8 +221,7 @@ static void listener_holders(
 			continue;
 		if (n == 0)
 			ctl_copy_text(row->comm, sizeof(row->comm), a->comm);
-		row->app[n] = a->id;
-		row->pid[n++] = a->pid;
+		insert_holder(row, n++, a);
 	}
 }
 

@@ -32,6 +32,8 @@ void ctl_page_keep(struct ctl_page *p);
 int ctl_page_hello(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
 int ctl_page_status(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
 int ctl_page_flows(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
+/* The connection that `id` and, when not 0, `gen` name; NULL: there is none. */
+struct sp_conn *ctl_conn_asked(struct sp *sp, const struct tas_ctl_request *q);
 int ctl_page_flow(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
 int ctl_page_listeners(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
 int ctl_page_apps(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p);
@@ -47,6 +49,6 @@ void ctl_copy_text(char *to, size_t size, const char *from);
 uint64_t ctl_explain_sum(struct sp *sp, const struct sp_app *a);
 
 /* Sums of all drop_ and refuse_ counters. */
-void ctl_sum_reasons(struct sp *sp, uint64_t *drops, uint64_t *refused);
+void ctl_sum_reasons(struct sp *sp, uint64_t *drops, uint64_t *noise, uint64_t *refused);
 
 #endif

@@ -8,7 +8,9 @@
  */
 #include "ctl/ctl_server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -37,14 +39,32 @@ struct ctl {
 	struct ctl_page page; /* one reply at a time */
 };
 
+#define ENDPOINT_MAX (INET6_ADDRSTRLEN + 8)
+
+static void endpoint(char out[ENDPOINT_MAX], const uint8_t addr[16], uint16_t port)
+{
+	char text[INET6_ADDRSTRLEN] = "?";
+
+	if (tas_addr_is_v4(addr))
+		inet_ntop(AF_INET, addr + 12, text, sizeof(text));
+	else
+		inet_ntop(AF_INET6, addr, text, sizeof(text));
+	snprintf(out, ENDPOINT_MAX, tas_addr_is_v4(addr) ? "%s:%u" : "[%s]:%u", text,
+		(unsigned)ntohs(port));
+}
+
 static int op_kill(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p)
 {
-	struct sp_conn *c = sp_conn_get(sp, q->id);
+	struct sp_conn *c = ctl_conn_asked(sp, q);
+	char local[ENDPOINT_MAX], remote[ENDPOINT_MAX];
 
 	(void)p;
-	if (c == NULL || (q->gen != 0 && q->gen != c->gen))
+	if (c == NULL)
 		return -ENOENT;
-	sp_info("ctl", "connection reset on request flow=%u app=%u", c->id, c->app);
+	endpoint(local, c->tuple.laddr, c->tuple.lport);
+	endpoint(remote, c->tuple.raddr, c->tuple.rport);
+	sp_info("ctl", "connection reset on request flow=%u.%u local=%s remote=%s app=%u", c->id,
+		c->gen, local, remote, c->app);
 	sp_conn_abort(sp, c, ECONNABORTED);
 	return 0;
 }

@@ -59,7 +59,8 @@ static uint64_t flow_rate(const void *row)
 
 #define F(field, json, head, label, k) COL(tas_ctl_flow, field, json, head, label, k)
 static const struct column flow_columns[] = {
-	F(id, "id", "ID", "flow", NUMBER),
+	{"id", "ID", "flow", KIND_FLOW, AT(tas_ctl_flow, id), offsetof(struct tas_ctl_flow, gen),
+		NULL, NULL},
 	{NULL, "LOCAL", "local", KIND_ENDPOINT, AT(tas_ctl_flow, laddr),
 		offsetof(struct tas_ctl_flow, lport), NULL, NULL},
 	{NULL, "REMOTE", "remote", KIND_ENDPOINT, AT(tas_ctl_flow, raddr),
@@ -74,7 +75,6 @@ static const struct column flow_columns[] = {
 	F(pid, "pid", "PID", "process id", NUMBER),
 	F(app, "app", NULL, "program id (tasctl apps)", NUMBER),
 	F(slot, "slot", NULL, "socket slot", NUMBER),
-	F(gen, "gen", NULL, "generation", NUMBER),
 	F(core, "core", "CORE", "fast-path core", NUMBER),
 	F(listener, "listener", NULL, "listener (0: connected from here)", NUMBER),
 	{"flags", NULL, "options", KIND_FLAGS, AT(tas_ctl_flow, flags), 0, flow_flags, NULL},
@@ -303,5 +303,6 @@ int column_grows(const struct column *c)
 int column_is_text(const struct column *c)
 {
 	return c->kind == KIND_TEXT || c->kind == KIND_ADDR || c->kind == KIND_ENDPOINT ||
-	       c->kind == KIND_STATE || c->kind == KIND_FLAGS || c->kind == KIND_IDS;
+	       c->kind == KIND_STATE || c->kind == KIND_FLAGS || c->kind == KIND_IDS ||
+	       c->kind == KIND_FLOW;
 }

@@ -25,6 +25,7 @@ enum kind {
 	KIND_ENDPOINT, /* table only: address at offset, port at offset2 */
 	KIND_STATE,
 	KIND_FLAGS, /* names of bits: column.names */
+	KIND_FLOW,  /* id at offset, generation at offset2: "7.1234", as flow and kill take it */
 	KIND_IDS,   /* array of KIND_NUMBER, zeros left out */
 };
 

@@ -136,6 +136,7 @@ static void value_member(struct json *j, const struct column *c, const struct vi
 		json_text(j, c->json, at, c->size);
 		break;
 	case KIND_ADDR:
+	case KIND_FLOW:
 	case KIND_STATE:
 		table_cell(c, v, text);
 		json_text(j, c->json, text, sizeof(text));

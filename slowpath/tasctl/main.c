@@ -18,7 +18,7 @@ static int steer(struct client *c, const struct options *o, enum tas_ctl_op op)
 
 	client_request(&q, op);
 	q.id = o->id;
-	q.gen = o->core;
+	q.gen = op == TAS_CTL_MOVE_GROUP ? o->core : o->gen;
 	return client_call(c, &q);
 }
 
@@ -45,7 +45,7 @@ static int run(struct client *c, const struct options *o)
 static int finish(const struct client *c, const struct options *o, int err)
 {
 	if (err == -ENOENT && (o->command == CMD_FLOW || o->command == CMD_KILL)) {
-		fprintf(stderr, "tasctl: there is no flow %u\n", o->id);
+		fprintf(stderr, "tasctl: there is no flow %u.%u\n", o->id, o->gen);
 		return 1;
 	}
 	if (err == -ENOENT && o->command == CMD_APP) {

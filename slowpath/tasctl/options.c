@@ -46,7 +46,8 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{"status", CMD_STATUS, TAKES_WATCH, "the service at a glance"},
-	{"flows", CMD_FLOWS, TAKES_WATCH | TAKES_FILTER, "connections"},
+	{"flows", CMD_FLOWS, TAKES_WATCH | TAKES_FILTER,
+		"connections; --state time-wait shows those too"},
 	{"flow", CMD_FLOW, TAKES_ID | TAKES_WATCH, "one connection in detail"},
 	{"listeners", CMD_LISTENERS, TAKES_WATCH | TAKES_FILTER, "listening sockets"},
 	{"apps", CMD_APPS, TAKES_WATCH | TAKES_FILTER, "programs"},
@@ -247,10 +248,46 @@ static int take_group(struct options *o, char **words)
 	return check_fits(o, TAKES_GROUP, NULL);
 }
 
-static int take_command(struct options *o, char **words)
+static int take_app(struct options *o, const char *text)
 {
 	uint64_t id;
+
+	if (!number(text, UINT32_MAX, &id) || id == 0)
+		return refuse("not a program id", text);
+	o->id = (uint32_t)id;
+	return 0;
+}
+
+/* "ID.GENERATION": the first alone will soon be another connection's. */
+static int take_flow(struct options *o, const char *text)
+{
+	const char *dot = strchr(text, '.');
+	char first[16] = "";
+	uint64_t id, gen;
+
+	if (dot != NULL && (size_t)(dot - text) < sizeof(first))
+		memcpy(first, text, (size_t)(dot - text));
+	if (dot == NULL || !number(first, UINT32_MAX, &id) || id == 0 ||
+		!number(dot + 1, UINT32_MAX, &gen) || gen == 0)
+		return refuse("not a flow id (NUMBER.NUMBER, as in tasctl flows)", text);
+	o->id = (uint32_t)id;
+	o->gen = (uint32_t)gen;
+	return 0;
+}
+
+/* TIME-WAIT is a table of the past: it is shown when asked for. */
+static void present_only(struct options *o)
+{
+	if (o->command != CMD_FLOWS || o->filter.mask & TAS_CTL_BY_STATE)
+		return;
+	o->filter.mask |= TAS_CTL_BY_STATE;
+	o->filter.states = ~(1u << TAS_CTL_S_TIME_WAIT);
+}
+
+static int take_command(struct options *o, char **words)
+{
 	size_t i;
+	int err;
 
 	for (i = 0; i < NCOMMANDS && strcmp(commands[i].name, words[0]) != 0; i++)
 		;
@@ -258,6 +295,7 @@ static int take_command(struct options *o, char **words)
 		return refuse("no such command", words[0]);
 	o->command = commands[i].command;
 	o->name = commands[i].name;
+	present_only(o);
 	if (commands[i].takes & TAKES_GROUP)
 		return take_group(o, words);
 	if (!(commands[i].takes & TAKES_ID))
@@ -268,10 +306,8 @@ static int take_command(struct options *o, char **words)
 			words[0]);
 	if (words[2] != NULL)
 		return refuse("one argument too many", words[2]);
-	if (!number(words[1], UINT32_MAX, &id) || id == 0)
-		return refuse(o->command == CMD_APP ? "not a program id" : "not a flow id", words[1]);
-	o->id = (uint32_t)id;
-	return check_fits(o, commands[i].takes, NULL);
+	err = o->command == CMD_APP ? take_app(o, words[1]) : take_flow(o, words[1]);
+	return err != 0 ? err : check_fits(o, commands[i].takes, NULL);
 }
 
 int options_parse(struct options *o, int argc, char **argv)

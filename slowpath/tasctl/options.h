@@ -31,7 +31,7 @@ struct options {
 	struct tas_ctl_filter filter;
 	uint64_t watch_ms; /* 0 = once */
 	uint32_t count;	   /* with watch: samples shown, 0 = for ever */
-	uint32_t id;	   /* flow, app, kill; move-group: the group */
+	uint32_t id, gen;  /* flow and kill: both; app: id; move-group: id is the group */
 	uint32_t core;	   /* move-group */
 	uint8_t json;
 	uint8_t explain; /* apps: what they counted instead */

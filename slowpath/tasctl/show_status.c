@@ -45,6 +45,7 @@ int show_flow(struct client *c, const struct options *o)
 
 	client_request(&q, TAS_CTL_FLOW);
 	q.id = o->id;
+	q.gen = o->gen;
 	err = one_row(c, &q, &row, sizeof(row));
 	while (err == 0) {
 		if (o->watch_ms != 0) {
@@ -141,8 +142,13 @@ static void print_load(const struct tas_ctl_status *s)
 		(unsigned long long)s->reset_in, (unsigned long long)s->reset_out,
 		(unsigned long long)s->timeouts);
 	line("losses",
-		"%llu frames or segments dropped, %llu requests of programs refused (tasctl drops)",
-		(unsigned long long)s->drops, (unsigned long long)s->refused);
+		"%llu frames or segments lost here, %llu requests of programs refused (tasctl "
+		"drops)",
+		(unsigned long long)(s->drops - s->noise), (unsigned long long)s->refused);
+	line("ignored",
+		"%llu frames or segments that were nobody's or came too late: no loss (tasctl "
+		"drops)",
+		(unsigned long long)s->noise);
 }
 
 static void print_status(const struct tas_ctl_status *s)
@@ -244,14 +250,15 @@ static void json_status(
 	MEMBER(listeners_max);
 	MEMBER(apps);
 	MEMBER(apps_max);
-	MEMBER(memory);
-	MEMBER(flow_memory);
+	json_number(&j, "memory_bytes", s->memory);
+	json_number(&j, "flow_memory_bytes", s->flow_memory);
 	MEMBER(established);
 	MEMBER(failed);
 	MEMBER(reset_in);
 	MEMBER(reset_out);
 	MEMBER(timeouts);
 	MEMBER(drops);
+	MEMBER(noise);
 	MEMBER(refused);
 #undef MEMBER
 	json_counters(&j, counters);

@@ -66,6 +66,13 @@ static void cell_text(const struct column *c, const struct view *v, char *out)
 		units_endpoint(out, (const uint8_t *)at, port);
 		break;
 	}
+	case KIND_FLOW: {
+		uint32_t gen;
+
+		memcpy(&gen, (const char *)v->row + c->offset2, sizeof(gen));
+		units_flow(out, (uint32_t)column_number(c, v->row), gen);
+		break;
+	}
 	case KIND_STATE:
 		strcpy(out, state_name((uint32_t)column_number(c, v->row)));
 		break;
@@ -103,7 +110,7 @@ static void cell_number(const struct column *c, const struct view *v, char *out)
 		units_kbps(out, value);
 		break;
 	case KIND_SIGNED:
-		snprintf(out, CELL_MAX, "%d", (int)(int32_t)n);
+		snprintf(out, CELL_MAX, (int32_t)n < 0 ? "-" : "%d", (int)(int32_t)n);
 		break;
 	default:
 		snprintf(out, CELL_MAX, "%llu", (unsigned long long)n);

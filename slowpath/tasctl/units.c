@@ -105,6 +105,14 @@ void units_endpoint(char *out, const uint8_t addr[16], uint16_t port)
 		(unsigned)ntohs(port));
 }
 
+void units_flow(char *out, uint32_t id, uint32_t gen)
+{
+	if (id == 0)
+		strcpy(out, "-");
+	else
+		snprintf(out, UNITS_MAX, "%u.%u", id, gen);
+}
+
 void units_text(char *out, const char *text, uint32_t size)
 {
 	uint32_t i;

@@ -24,6 +24,8 @@ void units_share(char *out, double share);
 void units_addr(char *out, const uint8_t addr[16]);
 /* "10.0.0.1:80", "[2001:db8::1]:80", "*:80"; port in network order. */
 void units_endpoint(char *out, const uint8_t addr[16], uint16_t port);
+/* "7.1234"; "-" for a record that cannot be named. */
+void units_flow(char *out, uint32_t id, uint32_t gen);
 /* Text from outside, at most `size` bytes: bytes that a terminal might obey become '?'. */
 void units_text(char *out, const char *text, uint32_t size);
 

@@ -65,8 +65,24 @@ grep -q "$PEER_IP" "$T/out" || fail "tasctl flow $id: $(cat "$T/out")"
 within 20 "${CTL[@]}" kill "$id" || fail "tasctl kill $id: status $?"
 two_left() { [ "$(tas_json flows 'len(rows)')" = 2 ]; }
 wait_for 20 "the flow to go" two_left
-expect_fail . "${CTL[@]}" kill "$id"
-expect_fail . "${CTL[@]}" flow 4294967295
+expect_fail "there is no flow $id" "${CTL[@]}" kill "$id"
+# The place in the table is used again: the old name stays without a connection.
+spawn again "${KERNEL[@]}" "$PYTHON" -c "
+import socket
+s = socket.create_connection(('$TAS_IP', 7000), 20)
+print('open', flush=True)
+s.settimeout(60)
+try:
+    s.recv(1)
+except ConnectionResetError:
+    pass"
+AGAIN=$PID
+wait_for 20 "another connection" grep -q open "$T/again.log"
+tas_json flows "any(r['id'].split('.')[0] == '${id%.*}' for r in rows)" || fail "place ${id%.*} is not used again: $(tas_json flows 'rows')"
+expect_fail "there is no flow $id" "${CTL[@]}" kill "$id"
+[ "$(tas_json flows 'len(rows)')" = 3 ] || fail "a stale id killed another connection"
+expect_fail 'not a flow id' "${CTL[@]}" kill "${id%.*}"
+expect_fail 'no flow' "${CTL[@]}" flow 4294967295.1
 
 expect_fail . "${CTL[@]}" frobnicate
 expect_fail . "${CTL[@]}" flows --no-such-option
@@ -75,6 +91,7 @@ within 20 "${CTL[@]}" --version >"$T/out" || fail "--version: status $?"
 grep -qE '[0-9]+\.[0-9]+' "$T/out" || fail "--version: $(cat "$T/out")"
 
 kill -KILL "$ECHO"
+finish "$AGAIN" 60 || fail "the second peer ended with $?"
 finish "$PEER" 60 || fail "the peer ended with $?"
 grep -q 'ended 3' "$T/peer.log" || fail "the peer saw: $(cat "$T/peer.log")"
 

@@ -189,6 +189,11 @@ TEST_F(CtlServer, Flow_rows_carry_what_both_paths_know)
 	EXPECT_EQ(r.tx_queue, 88u);
 	EXPECT_EQ(r.flags, TAS_CTL_F_TS | TAS_CTL_F_SACK | TAS_CTL_F_CORE);
 	EXPECT_EQ(r.age_ns, 10000000000u);
+	q.gen = fake_flow_gen(5);
+	EXPECT_EQ(ask(fd, q).head.status, 0);
+	q.gen++;
+	EXPECT_EQ(ask(fd, q).head.status, -ENOENT);
+	q.gen = 0;
 	q.id = 11;
 	EXPECT_EQ(ask(fd, q).head.status, -ENOENT);
 	q.id = 0xffffffff;
