@@ -136,6 +136,7 @@ static void tell(struct lt_desc *d)
 		m.id = d->listener;
 	} else if (d->kind == LT_CONN) {
 		m.slot = d->slot;
+		m.id = d->s != NULL ? tas_load(&d->s->take_flow) : 0;
 		m.aux = d->gen;
 	} else {
 		return;

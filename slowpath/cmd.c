@@ -144,26 +144,52 @@ static int run(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	const struct command *cmd = &commands[rq->m.type];
 
 	if (rq->app->state < cmd->state || rq->nfds < cmd->fd_min || rq->nfds > cmd->fd_max) {
-		sp->cnt.refuse_msg++;
-		rq->app->refused++;
 		return -EPROTO;
 	}
 	return cmd->fn(sp, rq, rp);
 }
 
-static void count_refusal(struct sp *sp, struct sp_app *app, int status)
+/* Why a message was refused; NULL: its status is an answer as calls have them (in use, gone, again). */
+static uint64_t *reason_of(struct sp *sp, uint16_t type, int status)
 {
-	if (status >= 0)
+	switch (-status) {
+	case EPROTO:
+	case EINVAL:
+		return &sp->cnt.refuse_msg;
+	case ENOBUFS:
+	case EMFILE:
+	case ENOMEM:
+		return &sp->cnt.refuse_limit;
+	case ENOTSOCK:
+	case EXDEV:
+	case EBADF:
+		return &sp->cnt.refuse_handle;
+	case EADDRNOTAVAIL:
+		return &sp->cnt.refuse_addr;
+	case ENOENT:
+		return type == TAS_CMD_JOIN ? &sp->cnt.refuse_join : NULL;
+	default:
+		return NULL;
+	}
+}
+
+/* What `tasctl apps` counts is what `tasctl drops` has a name for. */
+static void count_refusal(struct sp *sp, struct sp_app *app, const struct tas_msg *m, int status)
+{
+	static struct sp_log_limit limit;
+	uint64_t *reason = status < 0 ? reason_of(sp, m->type, status) : NULL;
+
+	if (reason == NULL)
 		return;
+	++*reason;
 	app->refused++;
-	if (status == -EINVAL)
-		sp->cnt.refuse_msg++;
-	else if (status == -ENOBUFS || status == -EMFILE || status == -ENOMEM)
-		sp->cnt.refuse_limit++;
-	else if (status == -ENOTSOCK || status == -EXDEV || status == -EBADF)
-		sp->cnt.refuse_handle++;
-	else if (status == -EADDRNOTAVAIL)
-		sp->cnt.refuse_addr++;
+	if (reason == &sp->cnt.refuse_join && sp_log_allow(&limit, sp->now_ns))
+		sp_warn("app",
+			"a listener that is not known here: the program is older than this service "
+			"or its listener was closed, restart it pid=%u comm=%s",
+			app->pid, app->comm);
+	sp_debug("app", "message refused type=%u error=\"%s\" pid=%u comm=%s", m->type,
+		strerror(-status), app->pid, app->comm);
 }
 
 /* One message. 1 = go on, 0 = nothing there, or the program has left. */
@@ -187,7 +213,7 @@ static int one(struct sp *sp, struct sp_app *app)
 		rp.m.type = rq.m.type;
 		rp.m.seq = rq.m.seq;
 		status = run(sp, &rq, &rp);
-		count_refusal(sp, rq.app, status);
+		count_refusal(sp, rq.app, &rq.m, status);
 	} else {
 		status = -EPROTO;
 		sp->cnt.refuse_msg++;

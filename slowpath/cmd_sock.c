@@ -233,6 +233,19 @@ static struct sp_conn *conn_of_slot(struct sp *sp, const struct sp_app *app, uin
 	return sp_conn_get(sp, tas_load(&fa->slot_flow[slot]));
 }
 
+/* What the message names; accept() is done before the core has bound the connection to the slot. */
+static struct sp_conn *conn_named(struct sp *sp, const struct sp_request *rq)
+{
+	struct sp_conn *c = conn_of_slot(sp, rq->app, rq->m.slot);
+
+	if (rq->m.aux == 0 || (c != NULL && c->gen == rq->m.aux))
+		return c;
+	c = sp_conn_get(sp, rq->m.id);
+	if (c == NULL || c->gen != rq->m.aux || !sp_accept_claimed_by(sp, c, rq->app))
+		return NULL;
+	return c;
+}
+
 int sp_cmd_setopt(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 {
 	struct tas_sockopts opts;
@@ -250,7 +263,7 @@ int sp_cmd_setopt(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 		l->opts = opts;
 		return 0;
 	}
-	c = conn_of_slot(sp, rq->app, rq->m.slot);
+	c = conn_named(sp, rq);
 	if (c == NULL)
 		return -ENOENT;
 	c->opts = opts;

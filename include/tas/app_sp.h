@@ -47,7 +47,9 @@ enum tas_cmd {
 			     *      out: laddr/lport chosen, id = flow, aux = gen; the result arrives in the slot's
 			     *      state under that gen. -EADDRNOTAVAIL: not for us, use the kernel's socket.
 			     *      -EADDRINUSE: the local port, or every one, is in use towards this peer */
-	TAS_CMD_SETOPT,	    /* in: slot (or listener with TAS_OPT_LISTENER), level, name, len bytes of value */
+	TAS_CMD_SETOPT,	    /* in: opts; slot, id = flow, aux = gen (0: whatever is in the slot), or with
+			     *      TAS_OPT_LISTENER id = listener. By its name also a connection that was accepted
+			     *      and is not bound yet. -ENOENT: it is gone */
 	TAS_CMD_FORK,	    /* in: flags. out: token: who says HELLO with it holds our listeners and, with TAS_FORK_CONNS, our
 			     *      connections (a child, or the next program of this process) */
 	TAS_CMD_UNFORK,	    /* in: token: fork failed */

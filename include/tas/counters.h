@@ -118,6 +118,7 @@
 	X(refuse_limit, "messages", "command over a limit of the program")                                             \
 	X(refuse_addr, "messages", "bind or connect to an address that is not served")                                 \
 	X(refuse_handle, "messages", "kernel socket missing or not what it should be")                                 \
+	X(refuse_join, "messages", "inherited listener that is not known here: made before this service started")      \
 	X(refuse_ctl, "requests", "malformed tasctl request")
 
 #define TAS_COUNTER_FIELD(name, unit, help) uint64_t name;

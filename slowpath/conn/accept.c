@@ -197,6 +197,18 @@ void sp_accept_clear(struct sp *sp, struct sp_conn *c)
 	tas_store_rel(&place(l, c->accept_entry)->word, TAS_ACCEPT_EMPTY);
 }
 
+int sp_accept_claimed_by(struct sp *sp, const struct sp_conn *c, const struct sp_app *app)
+{
+	const struct sp_listener *l = sp_listener_get(sp, c->listener);
+
+	if (c->flags & SP_CONN_ORPHAN)
+		return c->app == app->id;
+	if (l == NULL || !(c->flags & SP_CONN_QUEUED) || c->flags & SP_CONN_HIDDEN)
+		return 0;
+	return tas_load_acq(&place(l, c->accept_entry)->word) ==
+	       TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, app->id, c->accept_ticket);
+}
+
 /* Is the claim in `word` one that a living holder may still make good? */
 static int claim_stands(
 	const struct sp_listener *l, uint64_t word, uint32_t ticket, uint32_t leaving)

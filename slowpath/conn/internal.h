@@ -127,6 +127,8 @@ void sp_accept_abandon(struct sp *sp, struct sp_listener *l, struct sp_app *app)
 /* Tells holders that a connection waits; `all`: those that want to hear of every one, too. */
 void sp_accept_notify(struct sp *sp, struct sp_listener *l, int all);
 /* Wakes the next exclusive waiter if anything waits. */
+/* 1 when the program has claimed the connection, which is not bound to a slot yet. */
+int sp_accept_claimed_by(struct sp *sp, const struct sp_conn *c, const struct sp_app *app);
 void sp_accept_rewake(struct sp *sp, struct sp_listener *l);
 
 /* ---- teardown.c ---- */

@@ -44,6 +44,8 @@ cli $TAS_IP get blob | head -c 3000000 >"$T/value-back"
 same_file "$T/value" "$T/value-back"
 benchmark $TAS_IP "${KERNEL[@]}"
 say "server on tas: ok"
+# It asks for nothing that is refused, and its keepalive options reach connections that were accepted a moment ago.
+[ -n "$BASELINE" ] || [ "$(tas_json apps "[r['refused'] for r in rows]")" = "[0]" ] || fail "refused: $(tas_json apps 'rows')"
 cli $TAS_IP shutdown nosave || :
 finish "$SERVER" 20 || fail "redis-server ended with $?"
 

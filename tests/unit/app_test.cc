@@ -914,6 +914,53 @@ TEST_F(App, Setopt_ReachesHandshakeListenerAndFlow)
 	close(lh);
 }
 
+/* accept() is done in the program before a core has bound the connection: its options must not get lost. */
+TEST_F(App, Setopt_ReachesAConnectionThatIsAcceptedAndNotBoundYet)
+{
+	uint32_t id, other;
+	int a = join(&id), b = join(&other), lh = handle(fake_addr(2), 7022);
+	Reply r = ask(a, message(TAS_CMD_LISTEN), {lh});
+	ASSERT_EQ(r.m.status, 0);
+	struct sp_listener *l = sp_listener_get(sp, r.m.id);
+	struct sp_conn *c = connect_peer(40001, 7022);
+	ASSERT_NE(c, nullptr);
+	struct tas_msg o = message(TAS_CMD_SETOPT);
+	o.slot = 3;
+	o.id = c->id;
+	o.aux = c->gen;
+	o.opts.keepalive = 1;
+	EXPECT_EQ(ask(a, o).m.status, -ENOENT) << "nobody has claimed it";
+	l->seg->queue[c->accept_entry].word =
+		TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, id, c->accept_ticket);
+	EXPECT_EQ(ask(b, o).m.status, -ENOENT) << "another program has";
+	o.aux++;
+	EXPECT_EQ(ask(a, o).m.status, -ENOENT) << "an older connection of that id";
+	o.aux--;
+	EXPECT_EQ(c->opts.keepalive, 0u);
+	EXPECT_EQ(ask(a, o).m.status, 0);
+	EXPECT_EQ(c->opts.keepalive, 1u);
+	EXPECT_EQ(messages(SP_FLOW_OPTS).size(), 1u);
+	EXPECT_EQ(sp_app_get(sp, id)->refused, 0u) << "what is gone is no refusal";
+	EXPECT_EQ(sp_app_get(sp, other)->refused, 0u);
+	o.opts.keepidle_s = 40000;
+	EXPECT_EQ(ask(a, o).m.status, -EINVAL);
+	EXPECT_EQ(sp_app_get(sp, id)->refused, 1u);
+	close(a);
+	close(b);
+	close(lh);
+}
+
+TEST_F(App, Join_OfAListenerOfAnEarlierServiceIsCounted)
+{
+	uint32_t id;
+	int a = join(&id), lh = handle(fake_addr(2), 7023);
+	EXPECT_EQ(ask(a, message(TAS_CMD_JOIN), {lh}).m.status, -ENOENT);
+	EXPECT_EQ(sp->cnt.refuse_join, 1u);
+	EXPECT_EQ(sp_app_get(sp, id)->refused, 1u);
+	close(a);
+	close(lh);
+}
+
 TEST_F(App, Evq_OnlyEventfdsOfOwnQueues)
 {
 	int a = join();
