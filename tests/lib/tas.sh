@@ -203,13 +203,16 @@ no_more() {
 
 # usage_same [KIB]: nothing has grown since usage_remember, resident memory by no more than KIB (default 16 MiB).
 usage_same() {
-	local kib
-	same() { local now; now=$(usage_now) && no_more "$USAGE" "$now"; }
+	local kib now i same=
 	for ((i = 0; i < 300; i++)); do
-		! same || break
+		# Once a round: the connection of the tasctl before may still be closing.
+		if now=$(usage_now) && no_more "$USAGE" "$now"; then
+			same=yes
+			break
+		fi
 		sleep 0.2
 	done
-	same || fail "grown: $USAGE before, now $(usage_now || echo unknown)"
+	[ -n "$same" ] || fail "grown: $USAGE before, now ${now:-unknown}"
 	kib=$(resident_kib)
 	# AddressSanitizer keeps freed memory for a while.
 	grep -q libasan "/proc/$TAS_PID/maps" || [ $((kib - USAGE_KIB)) -le "${1:-16384}" ] || fail "resident memory grew from $USAGE_KIB to $kib KiB"
