@@ -5,6 +5,7 @@
 #   make test         release and sanitizer builds, all suites (about ten minutes on two cores)
 #   make test-long    soak, 1,000 kills, all programs, fuzzers, ThreadSanitizer (over an hour; TAS_SOAK, TAS_FUZZ_S: seconds)
 #   make format       clang-format in place          make check-format   the same, as a check
+#   make tidy         clang-tidy with the checks of .clang-tidy
 #   make install      DESTDIR and PREFIX are honoured
 #   make clean        remove what the build made     make distclean      remove build/
 
@@ -18,7 +19,7 @@ SETUP	:= tests/lib/setup.sh
 CTEST	:= ctest --output-on-failure --no-tests=error -j $(JOBS)
 SOURCES	= $(shell git ls-files '*.c' '*.h' '*.cc')
 
-.PHONY: all build asan tsan fuzz setup servers demo test test-long format check-format install clean distclean
+.PHONY: all build asan tsan fuzz setup servers demo test test-long format check-format tidy install clean distclean
 
 all: build
 
@@ -67,6 +68,10 @@ format:
 check-format:
 	@$(SETUP) format
 	@clang-format --dry-run -Werror $(SOURCES)
+
+tidy: build
+	@$(SETUP) tidy
+	@git ls-files 'fastpath/*.c' 'slowpath/*.c' 'libtas/*.c' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet --extra-arg=-Wno-ignored-optimization-argument 2>/dev/null
 
 install: build
 	@DESTDIR=$(DESTDIR) cmake --install $(BUILD)

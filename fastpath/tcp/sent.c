@@ -372,7 +372,6 @@ void tcp_sent_sack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, u
 		if (m == 0)
 			continue;
 		n = sent_at(env, m);
-		next = n->next;
 		deliver(f, c, env, n, n->len, d);
 		set_flags(f, c, n, SENT_SACKED);
 		try_merge(f, c, env, m);

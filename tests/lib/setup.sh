@@ -6,7 +6,7 @@
 #                       so that no service of theirs can start, be enabled or leave anything behind on this machine
 #   setup.sh clang      clang with its sanitizers and libFuzzer
 #   setup.sh guest      QEMU, installed; Debian's cloud kernel, downloaded and unpacked under build/guest: for tests/guest
-#   setup.sh format     clang-format
+#   setup.sh format     clang-format                      setup.sh tidy       clang-tidy
 #
 # Does nothing, silently and in well under a second, when everything is there.
 set -euo pipefail
@@ -109,5 +109,6 @@ servers) unpack_servers ;;
 clang)	install_missing clang libclang-rt-14-dev ;;
 guest)	install_missing $GUEST_PACKAGES; unpack_kernel ;;
 format)	install_missing clang-format ;;
-*)	die "usage: setup.sh build|servers|clang|guest|format" ;;
+tidy)	install_missing clang-tidy ;;
+*)	die "usage: setup.sh build|servers|clang|guest|format|tidy" ;;
 esac
