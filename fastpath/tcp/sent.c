@@ -6,6 +6,9 @@
  * is left, no new data is sent (tcp_sent_room); the rest serves splits. A split that fails only
  * loses information: the part is treated as not SACKed, or is retransmitted without a mark.
  *
+ * How many nodes a flow has is in its peer's hands (SACKs of odd ranges, ACKs that do not come):
+ * beyond a limit transmissions merge however far apart they are, and SACKs no longer split.
+ *
  * Owner: the flow's core. RFC 2018, 6675.
  */
 #include <string.h>
@@ -14,7 +17,9 @@
 #define POOL_RESERVE_SHIFT 4 /* a 16th of the pool is for splits */
 #define MERGE_US	   50u
 #define NODE_MAX	   0x8000000u /* keeps len far from 32 bits */
-#define FLOW_NODES_FREE	   64u	      /* nodes any flow may have, whatever its window */
+#define FLOW_NODES_FREE	   64u	      /* nodes any flow may have by splits, whatever its window */
+#define FLOW_NODES_MAX	   1024u      /* an ACK may walk over all of them: some microseconds */
+#define FLOW_NODES_FEW	   4u	      /* ... while half of the pool is used: the pool's size per flow (fp.c) */
 
 uint64_t tcp_sent_bytes(uint32_t count)
 {
@@ -112,20 +117,26 @@ static void set_flags(struct fp_flow *f, struct tcp_cold *c, struct tcp_sent *n,
 	*sum_of(f, c, flags) += n->len;
 }
 
-static uint32_t merge_span_us(const struct fp_flow *f)
+static int crowded(const struct tcp_cold *c, const struct tcp_env *env)
 {
-	return max_u32(f->srtt_us >> 7, MERGE_US);
+	return c->nsent >= (env->sent_used < env->nsent / 2 ? FLOW_NODES_MAX : FLOW_NODES_FEW);
+}
+
+static uint32_t merge_span_us(
+	const struct fp_flow *f, const struct tcp_cold *c, const struct tcp_env *env)
+{
+	return crowded(c, env) ? UINT32_MAX : max_u32(f->srtt_us >> 7, MERGE_US);
 }
 
 /* SACKed nodes need no times any more; others merge when sent together, as often. */
-static int may_merge(const struct fp_flow *f, const struct tcp_sent *a, const struct tcp_sent *b)
+static int may_merge(const struct tcp_sent *a, const struct tcp_sent *b, uint32_t span_us)
 {
 	if (sent_end(a) != b->start || a->flags != b->flags || a->len > NODE_MAX - b->len)
 		return 0;
 	if (a->flags & SENT_SACKED)
 		return 1;
 	return a->retx == b->retx && !us_before(b->xmit_us, a->first_us) &&
-	       b->xmit_us - a->first_us <= merge_span_us(f);
+	       b->xmit_us - a->first_us <= span_us;
 }
 
 /* Merges node i with its successor when they are alike. */
@@ -137,7 +148,7 @@ static void try_merge(const struct fp_flow *f, struct tcp_cold *c, struct tcp_en
 		return;
 	a = sent_at(env, i);
 	b = sent_at(env, a->next);
-	if (!may_merge(f, a, b))
+	if (!may_merge(a, b, merge_span_us(f, c, env)))
 		return;
 	a->len += b->len;
 	a->xmit_us = b->xmit_us;
@@ -145,9 +156,12 @@ static void try_merge(const struct fp_flow *f, struct tcp_cold *c, struct tcp_en
 	list_remove(c, env, a->next);
 }
 
-/* Bounds what a peer that SACKs odd byte ranges can make of our pool. */
-static int split_allowed(const struct tcp_cold *c, const struct fp_flow *f)
+/* What segments of any honest size and fate can need. */
+static int split_allowed(
+	const struct fp_flow *f, const struct tcp_cold *c, const struct tcp_env *env)
 {
+	if (crowded(c, env))
+		return 0;
 	return c->nsent < FLOW_NODES_FREE ||
 	       (uint64_t)(c->nsent - FLOW_NODES_FREE) * f->mss < 2 * (f->tx_nxt - f->tx_una);
 }
@@ -195,7 +209,7 @@ static int append_to_tail(
 		return 0;
 	n = sent_at(env, c->sent_tail);
 	if (n->flags != 0 || n->retx != 0 || sent_end(n) != start || n->len > NODE_MAX - len ||
-		env->now_us - n->first_us > merge_span_us(f))
+		env->now_us - n->first_us > merge_span_us(f, c, env))
 		return 0;
 	n->len += len;
 	n->xmit_us = env->now_us;
@@ -330,7 +344,7 @@ void tcp_sent_ack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, ui
 static int cut(
 	const struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, uint32_t i, uint64_t at)
 {
-	if (split_allowed(c, f) && tcp_sent_split(c, env, i, at))
+	if (split_allowed(f, c, env) && tcp_sent_split(c, env, i, at))
 		return 1;
 	sent_at(env, i)->retx |= 1;
 	return 0;

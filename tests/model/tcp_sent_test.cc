@@ -228,4 +228,101 @@ TEST_P(SentModel, agrees_with_states_per_byte)
 
 INSTANTIATE_TEST_SUITE_P(nodes, SentModel, testing::Values(1u, 2u, 5u, 17u, 64u, 100000u));
 
+/* Flows of one core, and peers that do what costs us most. */
+struct Pool {
+	tcp_env env = {};
+	tas_fp_counters cnt = {};
+	std::vector<uint64_t> mem;
+
+	struct Flow {
+		fp_flow f = {};
+		fp_flow_cold cold = {};
+	};
+
+	explicit Pool(uint32_t nodes) : mem(tcp_sent_bytes(nodes) / 8)
+	{
+		env.cnt = &cnt;
+		tcp_env_init(&env, mem.data(), nodes);
+	}
+
+	Flow flow()
+	{
+		Flow x;
+
+		x.f.mss = 76; /* the smallest that a peer can ask for */
+		x.f.srtt_us = 8000;
+		x.cold.tcp.tlp_end = x.cold.tcp.blind_pos = x.cold.tcp.dsack_round = TCP_POS_NONE;
+		return x;
+	}
+
+	bool send(Flow &x, uint32_t len)
+	{
+		if (!tcp_sent_room(&env))
+			return false;
+		tcp_sent_append(&x.f, &x.cold.tcp, &env, x.f.tx_nxt, len);
+		x.f.tx_nxt += len;
+		return x.cold.tcp.sent_tail != 0 &&
+		       sent_end(sent_at(&env, x.cold.tcp.sent_tail)) == x.f.tx_nxt;
+	}
+
+	void sack_odd_ranges(Flow &x)
+	{
+		tcp_delivery d = {};
+
+		for (uint64_t p = x.f.tx_una + 3; p + 3 < x.f.tx_nxt; p += 6)
+			tcp_sent_sack(&x.f, &x.cold.tcp, &env, p, p + 3, &d);
+	}
+};
+
+/* Each ACK walks over the nodes of its flow: their number must not be the peer's choice. */
+TEST(SentBounds, odd_sacks_do_not_make_a_flow_costly)
+{
+	Pool p(1u << 18);
+	auto x = p.flow();
+
+	for (int i = 0; i < 16; i++)
+		ASSERT_TRUE(p.send(x, 65000)); /* 1 MB in flight */
+	p.sack_odd_ranges(x);
+	EXPECT_GT(x.cold.tcp.sacked_bytes, 0u);
+	EXPECT_LE(x.cold.tcp.nsent, 1100u);
+}
+
+TEST(SentBounds, retransmissions_one_by_one_do_not_either)
+{
+	Pool p(1u << 18);
+	auto x = p.flow();
+	uint32_t i;
+
+	for (int k = 0; k < 64; k++)
+		ASSERT_TRUE(p.send(x, 65000));
+	tcp_sent_lose_all(&x.f, &x.cold.tcp, &p.env, 0);
+	while ((i = tcp_sent_first_lost(&x.cold.tcp, &p.env)) != 0) {
+		p.env.now_us += 1000;
+		tcp_sent_again(&x.f, &x.cold.tcp, &p.env, sent_at(&p.env, i)->start,
+			std::min(76u, sent_at(&p.env, i)->len));
+	}
+	EXPECT_LE(x.cold.tcp.nsent, 1100u);
+	EXPECT_EQ(x.cold.tcp.lost_bytes, 0u);
+}
+
+TEST(SentBounds, peers_that_acknowledge_nothing_leave_nodes_for_others)
+{
+	Pool p(4096);
+	std::vector<Pool::Flow> hogs(100, p.flow());
+	auto honest = p.flow();
+
+	for (int i = 0; i < 200; i++) {
+		for (auto &x : hogs)
+			ASSERT_TRUE(p.send(x, 64)) << "message " << i;
+		p.env.now_us += 1000;
+	}
+	for (auto &x : hogs)
+		p.sack_odd_ranges(x);
+	for (int i = 0; i < 4; i++) {
+		ASSERT_TRUE(p.send(honest, 1000));
+		p.env.now_us += 1000;
+	}
+	EXPECT_EQ(honest.cold.tcp.nsent, 4u) << "its segments are told apart";
+}
+
 } /* namespace */
