@@ -24,6 +24,8 @@
 #define LIB	 "libtas.so"
 #define ANSWER_S 5 /* longest wait for an answer */
 
+#define HUNG_UP	 ECONNABORTED /* of ask(): somebody took the connection and ended it */
+
 enum { EXIT_SELF = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
 static const char help[] =
@@ -134,12 +136,12 @@ static int ask(int s)
 
 	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (send(s, &m, sizeof(m), MSG_NOSIGNAL) < 0)
-		return errno == EPIPE || errno == ECONNRESET ? EACCES : errno;
+		return errno == EPIPE || errno == ECONNRESET ? HUNG_UP : errno;
 	n = recv(s, &m, sizeof(m), 0);
 	if (n < 0)
-		return errno == ECONNRESET ? EACCES : errno;
+		return errno == ECONNRESET ? HUNG_UP : errno;
 	if (n == 0)
-		return EACCES; /* policy: it hung up */
+		return HUNG_UP; /* policy */
 	if (n != (ssize_t)sizeof(m) || m.magic != TAS_CMD_MAGIC)
 		return EPROTO;
 	return m.status < 0 && m.status != -ENOENT ? -m.status : 0;
@@ -162,6 +164,49 @@ static int probe(const char *path)
 	return err;
 }
 
+/* One sentence about what probe() found, and what follows from it. */
+static void complain(const char *path, int err, const char *then)
+{
+	switch (err) {
+	case ENOENT:
+	case ECONNREFUSED:
+		fprintf(stderr, "tas-run: no tas service answers at %s (is it running?): %s\n", path,
+			then);
+		break;
+	case EACCES:
+		fprintf(stderr,
+			"tas-run: not allowed to open %s (be root, or a member of its group): %s\n",
+			path, then);
+		break;
+	case HUNG_UP:
+		fprintf(stderr,
+			"tas-run: the tas service at %s takes no program of this user now (it is "
+			"draining or full, or its allow_uids leaves the user out): %s\n",
+			path, then);
+		break;
+	case EAGAIN:
+		fprintf(stderr, "tas-run: the tas service at %s did not answer within %d s: %s\n",
+			path, ANSWER_S, then);
+		break;
+	case EPROTO:
+	case EPROTOTYPE:
+		fprintf(stderr,
+			"tas-run: %s is not the registration socket of a tas service (tasctl's is "
+			"another): %s\n",
+			path, then);
+		break;
+	case EPROTONOSUPPORT:
+		fprintf(stderr,
+			"tas-run: the tas service at %s is of another version than this tas-run: "
+			"%s\n",
+			path, then);
+		break;
+	default:
+		fprintf(stderr, "tas-run: no tas service answers at %s (%s): %s\n", path,
+			strerror(err), then);
+	}
+}
+
 static const char *choose_socket(const struct conf *c)
 {
 	const char *env = getenv(TAS_SOCKET_ENV);
@@ -179,8 +224,7 @@ int main(int argc, char **argv)
 
 	err = probe(path);
 	if (err != 0) {
-		fprintf(stderr, "tas-run: no tas service answers at %s (%s): %s\n", path,
-			strerror(err),
+		complain(path, err,
 			c.require ? "not running the command" : "using the kernel's TCP");
 		if (c.require)
 			return EXIT_SELF;

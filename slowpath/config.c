@@ -260,8 +260,10 @@ static int load_file(struct sp_config *conf, struct sp_origin *origin, const cha
 			snprintf(err, err_len, "%s: %s", file,
 				errno != 0 ? strerror(errno) : "is no file");
 		else
-			snprintf(err, err_len, "%s:%d: %s", in != NULL ? in : file,
-				config_error_line(lc), config_error_text(lc));
+			snprintf(err, err_len, "%s:%d: %s (a line is NAME = VALUE; with VALUE a "
+				"number, a \"text\" in quotes or a list [ \"a\", \"b\" ])",
+				in != NULL ? in : file, config_error_line(lc),
+				config_error_text(lc));
 		return -EINVAL;
 	}
 	root = config_root_setting(lc);
@@ -298,27 +300,48 @@ static int load_defaults(struct sp_config *conf, char *err, uint32_t err_len)
 	return 0;
 }
 
-/* 1 when `arg` is one of the switches without a value. */
-static int load_switch(struct sp_config_args *args, const char *arg)
+/* 1 when `name` is one of the switches without a value, given by its letter or (0) by its name. */
+static int load_switch(struct sp_config_args *args, char letter, const char *name)
 {
 	const struct {
-		const char *name, *alias;
+		char letter;
+		const char *name;
 		uint8_t *flag;
 	} switches[] = {
-		{"-n", "--check", &args->check},
-		{"-h", "--help", &args->help},
-		{"-V", "--version", &args->version},
-		{"--help-config", "--help-config", &args->help_config},
+		{'n', "--check", &args->check},
+		{'h', "--help", &args->help},
+		{'V', "--version", &args->version},
+		{0, "--help-config", &args->help_config},
 	};
 	size_t i;
 
 	for (i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
-		if (strcmp(arg, switches[i].name) == 0 || strcmp(arg, switches[i].alias) == 0) {
+		if (letter != 0 ? letter == switches[i].letter
+				: strcmp(name, switches[i].name) == 0) {
 			*switches[i].flag = 1;
 			return 1;
 		}
 	}
 	return 0;
+}
+
+/*
+ * "-nc FILE", "-cFILE": letters in one argument, of which c takes the rest or the next argument.
+ * How many arguments were used, or -EINVAL.
+ */
+static int load_letters(struct sp_config_args *args, const char *arg, const char *next)
+{
+	const char *p;
+
+	for (p = arg + 1; *p != '\0'; p++) {
+		if (*p != 'c' && !load_switch(args, *p, NULL))
+			return -EINVAL;
+		if (*p != 'c')
+			continue;
+		args->file = p[1] != '\0' ? p + 1 : next;
+		return p[1] != '\0' ? 1 : 2;
+	}
+	return p > arg + 1 ? 1 : -EINVAL;
 }
 
 /* Option `name` of the command line; applied only when conf is not NULL. */
@@ -335,19 +358,15 @@ static int load_option(struct sp_config *conf, struct sp_origin *origin,
 		return fail(w, name, "unknown option (see --help)");
 	if (conf == NULL)
 		return 0;
-	origin->line[row - rows] = 0;
+	origin->line[row - rows] = SP_ORIGIN_ARGUMENT;
 	return set_text(conf, row, w, value);
 }
 
-/* The name in "--name" or "--name=value" ("-c" is "--config"); 0, or -EINVAL: not an option. */
+/* The name in "--name" or "--name=value"; 0, or -EINVAL: not an option. */
 static int option_name(const char *arg, char name[64])
 {
 	size_t len = strcspn(arg, "=");
 
-	if (strcmp(arg, "-c") == 0) {
-		strcpy(name, "config");
-		return 0;
-	}
 	if (strncmp(arg, "--", 2) != 0 || len - 2 >= 64)
 		return -EINVAL;
 	memcpy(name, arg + 2, len - 2);
@@ -369,16 +388,23 @@ static int load_args(struct sp_config *conf, struct sp_origin *origin, struct sp
 
 	for (i = 1; i < argc && rc == 0; i++) {
 		const char *value = strchr(argv[i], '=');
+		int used = 0;
 
-		if (load_switch(args, argv[i]))
-			continue;
-		if (option_name(argv[i], name) != 0) {
+		if (argv[i][0] == '-' && argv[i][1] != '-')
+			used = load_letters(args, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+		else if (load_switch(args, 0, argv[i]))
+			used = 1;
+		if (used < 0 || (used == 0 && option_name(argv[i], name) != 0)) {
 			snprintf(err, err_len, "%s: unknown argument (see --help)", argv[i]);
 			return -EINVAL;
 		}
-		if (value == NULL && i + 1 >= argc) {
+		if (i + used > argc || (used == 0 && value == NULL && i + 1 >= argc)) {
 			snprintf(err, err_len, "%s: needs a value", argv[i]);
 			return -EINVAL;
+		}
+		if (used > 0) {
+			i += used - 1;
+			continue;
 		}
 		value = value != NULL ? value + 1 : argv[++i];
 		rc = load_option(conf, origin, args, name, value, &w);
@@ -440,7 +466,7 @@ void sp_config_help(FILE *out)
 	      "  -c, --config FILE  read options from FILE\n"
 	      "  -n, --check        check the options and exit\n"
 	      "  -h, --help         this text\n"
-	      "      --help-config  the options as a list for the manual page\n"
+	      "      --help-config  the options with their ranges\n"
 	      "  -V, --version      version of the program and of its interface\n"
 	      "\n"
 	      "Options, in the file as OPTION = VALUE; and here as --OPTION=VALUE:\n",
@@ -453,19 +479,20 @@ void sp_config_help(FILE *out)
 	}
 }
 
-void sp_config_help_manual(FILE *out)
+void sp_config_help_options(FILE *out)
 {
 	size_t i;
 
 	for (i = 0; i < NROWS; i++) {
 		const struct option_row *r = &rows[i];
 
-		fprintf(out, ".It Cm %s\n%s.\n", r->name, r->help);
-		if (r->unit[0] != '\0')
-			fprintf(out, "Unit: %s.\n", r->unit);
-		if (r->kind == U32)
-			fprintf(out, "From %llu to %llu.\n", (unsigned long long)r->min,
+		fprintf(out, "%s\n    %s\n    ", r->name, r->help);
+		if (r->kind == U32 || r->kind == RANGE)
+			fprintf(out, "%llu to %llu", (unsigned long long)r->min,
 				(unsigned long long)r->max);
-		fprintf(out, "Default: %s.\n", r->def[0] != '\0' ? r->def : "none");
+		else if (r->kind == LIST)
+			fprintf(out, "up to %llu, separated by commas:", (unsigned long long)r->max);
+		fprintf(out, "%s%s; default %s\n", r->kind == U32 || r->kind == RANGE || r->kind == LIST
+				? " " : "", r->unit, r->def[0] != '\0' ? r->def : "none");
 	}
 }

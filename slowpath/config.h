@@ -47,9 +47,12 @@ int sp_config_load(struct sp_config *conf, struct sp_config_args *args, int argc
 	char *err, uint32_t err_len);
 void sp_config_free(struct sp_config *conf);
 
-/* --help: usage and one line per option; --help-config: the manual's table as mdoc list items. */
+/* --help: usage and one line per option; --help-config: each with range, unit and default. */
 void sp_config_help(FILE *out);
-void sp_config_help_manual(FILE *out);
+void sp_config_help_options(FILE *out);
+
+/* -n: what of good options this machine lacks now, a line each; a start would fail for it. */
+void sp_config_here(const struct sp_config *conf, FILE *out);
 
 /* "a.b.c.d/n" (the prefix length may be missing: 32). 0 or -EINVAL. plen in the 128-bit form. */
 int sp_parse_prefix(const char *text, uint8_t addr[16], uint8_t *plen);

@@ -29,8 +29,10 @@ static int fail(const struct checker *k, const char *name, const char *fmt, ...)
 	uint32_t n;
 	va_list ap;
 
-	if (line != 0)
+	if (line > 0)
 		snprintf(k->err, k->err_len, "%s:%d: %s: ", k->origin->file, line, name);
+	else if (line == 0 && k->origin->file != NULL) /* neither there nor an argument */
+		snprintf(k->err, k->err_len, "%s: %s: ", k->origin->file, name);
 	else
 		snprintf(k->err, k->err_len, "--%s: ", name);
 	n = (uint32_t)strlen(k->err);
@@ -205,15 +207,38 @@ static int check_routes(const struct checker *k)
 static int check_port(const struct checker *k)
 {
 	const char *port = k->conf->port;
-	uint8_t addr[16], plen;
 
 	if (strncmp(port, "tap:", 4) != 0 && strncmp(port, "dpdk:", 5) != 0)
 		return fail(k, "port", "must begin with \"tap:\" or \"dpdk:\"");
 	if (strncmp(port, "tap:", 4) == 0 && (port[4] == '\0' || strlen(port + 4) > 15))
 		return fail(k, "port", "a tap's name has 1 to 15 characters");
+	return 0;
+}
+
+/* 1 when frames for `addr` leave by the port: a neighbour's, or a route leads there. */
+static int is_reached(const struct sp_config *conf, const uint8_t addr[16])
+{
+	uint8_t prefix[16], gateway[16], plen;
+	uint32_t i;
+	int via;
+
+	if (is_connected(conf, addr) || conf->gateway[0] != '\0')
+		return 1;
+	for (i = 0; i < conf->routes.n; i++) {
+		if (sp_parse_route(conf->routes.item[i], prefix, &plen, gateway, &via) == 0 &&
+			((tas_addr_v4(prefix) ^ tas_addr_v4(addr)) & mask_of(plen)) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+static int check_tap(const struct checker *k)
+{
+	uint8_t addr[16], plen;
+
 	if (k->conf->tap_address[0] == '\0')
 		return 0;
-	if (strncmp(port, "tap:", 4) != 0)
+	if (strncmp(k->conf->port, "tap:", 4) != 0)
 		return fail(k, "tap_address", "only a tap port has a kernel's side");
 	if (sp_parse_prefix(k->conf->tap_address, addr, &plen) != 0)
 		return fail(k, "tap_address", "\"%s\" is not ADDRESS/PREFIX", k->conf->tap_address);
@@ -222,6 +247,11 @@ static int check_port(const struct checker *k)
 	if (is_served(k->conf, addr))
 		return fail(k, "tap_address",
 			"%s is in `addresses`, too: the kernel's side needs one of its own",
+			k->conf->tap_address);
+	if (!is_reached(k->conf, addr))
+		return fail(k, "tap_address",
+			"%s is in no network of `addresses` and no route leads there: the two "
+			"ends could not talk",
 			k->conf->tap_address);
 	return 0;
 }
@@ -273,6 +303,8 @@ int sp_config_check(
 	if (rc == 0)
 		rc = check_routes(&k);
 	if (rc == 0)
+		rc = check_tap(&k);
+	if (rc == 0)
 		rc = check_cpus(&k);
 	if (rc == 0)
 		rc = check_ids(&k, "allow_uids", &conf->allow_uids);
@@ -282,7 +314,8 @@ int sp_config_check(
 		rc = fail(&k, "log_level", "\"%s\" is not error, warn, info or debug",
 			conf->log_level);
 	if (rc == 0 && cc_find(conf->cc) == NULL)
-		rc = fail(&k, "cc", "\"%s\" is not a congestion control of tas", conf->cc);
+		rc = fail(&k, "cc", "\"%s\" is not a congestion control of tas: cubic, dctcp or reno",
+			conf->cc);
 	if (rc == 0 && conf->mtu != 0 && conf->mtu < 576)
 		rc = fail(&k, "mtu", "less than 576 bytes, what every host accepts");
 	return rc;

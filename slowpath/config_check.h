@@ -17,13 +17,14 @@ struct sp_where {
 
 #define SP_ORIGIN_ROWS 64
 
-/* Line of each option in the file; 0 = default or command line. */
+/* Line of each option in the file; 0 = default, SP_ORIGIN_ARGUMENT = command line. */
+#define SP_ORIGIN_ARGUMENT (-1)
 struct sp_origin {
 	const char *file;
 	int line[SP_ORIGIN_ROWS];
 };
 
-/* Line of option `name` in the file, 0 = not from the file. */
+/* Line of option `name` in the file, 0 = nobody has set it, SP_ORIGIN_ARGUMENT. */
 int sp_config_line(const struct sp_origin *origin, const char *name);
 
 /* 0, or -EINVAL with one sentence in err. */

@@ -15,7 +15,7 @@ static int show(const struct sp_config_args *args)
 	if (args->version)
 		printf("tas %s (abi %d.%d)\n", TAS_VERSION, TAS_ABI_MAJOR, TAS_ABI_MINOR);
 	else if (args->help_config)
-		sp_config_help_manual(stdout);
+		sp_config_help_options(stdout);
 	else
 		sp_config_help(stdout);
 	return EXIT_SUCCESS;
@@ -48,6 +48,7 @@ int main(int argc, char **argv)
 	}
 	if (args.check) {
 		puts("tas: the options are fine");
+		sp_config_here(&sp->conf, stdout);
 		rc = EXIT_SUCCESS;
 	} else {
 		if (sp_log_parse_level(sp->conf.log_level, &level) == 0)

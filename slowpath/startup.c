@@ -258,6 +258,8 @@ static int start_nic(struct sp *sp)
 		.device = sp->conf.port, .nqueues = sp->conf.cores, .mtu = (uint16_t)sp->conf.mtu};
 	int err = nic_open(&nc, &sp->nic); /* logs its own sentence */
 
+	if (err == -EPERM || err == -EACCES)
+		return err;
 	if (err != 0)
 		return complain("nic", "cannot open the port", err);
 	sp->caps = *nic_caps(sp->nic);

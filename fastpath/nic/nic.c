@@ -11,7 +11,10 @@
 
 void nic_complain(const char *device, const char *what, int err)
 {
-	fprintf(stderr, "nic: %s: %s: %s\n", device, what, strerror(err < 0 ? -err : err));
+	int denied = err == -EPERM || err == -EACCES;
+
+	fprintf(stderr, "nic: %s: %s: %s%s\n", device, what, strerror(err < 0 ? -err : err),
+		denied ? ": needs root, or CAP_NET_ADMIN" : "");
 }
 
 static const struct nic_ops *family(const char *device)

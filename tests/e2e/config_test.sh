@@ -30,6 +30,19 @@ cores = 1;"
 [ ! -e "$TAS_SRC/etc/tas.conf" ] || within 20 "${CHECK[@]}" "$TAS_SRC/etc/tas.conf" >"$T/out" 2>&1 ||
 	fail "etc/tas.conf is refused: $(cat "$T/out")"
 
+# What is good elsewhere and not here is said, and is no fault of the file.
+good elsewhere "$OK
+socket_group = \"no-such-group\";
+drop_user = \"no-such-user\";
+local_ports = \"1024-65535\";
+socket = \"$T/absent/tas.sock\";
+cpus = [ \"4000\" ];"
+for what in no-such-group no-such-user "$T/absent" 4000 overlaps; do
+	grep -q "not here and now.*$what" "$T/out" || fail "$what is not said: $(cat "$T/out")"
+done
+bad apart 2 "$OK
+tap_address = \"10.98.0.1/24\";"
+
 bad unknown 3 "$OK
 
 adresses = [ \"10.0.0.1/24\" ];"
@@ -94,6 +107,13 @@ ip -n "$NS_T" addr add "$TAS_IP/32" dev lo
 refused "an address that the kernel has" ""
 ip -n "$NS_T" addr del "$TAS_IP/32" dev lo
 refused "a folder that is not there" "socket = \"$T/absent/tas.sock\";"
+grep -q 'folder does not exist' "$T/out" || fail "the folder is not named: $(cat "$T/out")"
+# Without the right to make a tap: one line, with the remedy.
+tas_conf >"$T/plain.conf"
+chmod 755 "$T"
+! within 30 ip netns exec "$NS_T" setpriv --reuid=65534 --regid=65534 --clear-groups "$TAS_BUILD/bin/tas" -c"$T/plain.conf" >"$T/out" 2>&1 ||
+	fail "it started without rights"
+[ "$(wc -l <"$T/out")" = 1 ] && grep -q 'needs root, or CAP_NET_ADMIN' "$T/out" || fail "without rights: $(cat "$T/out")"
 
 # One service per socket; a file left by a dead one is no hindrance.
 "$PYTHON" -c "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind('$SOCKET')"

@@ -98,4 +98,5 @@ grep -q 'ended 3' "$T/peer.log" || fail "the peer saw: $(cat "$T/peer.log")"
 # Draining: no new programs or connections, and it is said.
 within 20 "${CTL[@]}" drain || fail "tasctl drain: status $?"
 ! within 20 "${TAS[@]}" true 2>"$T/err" || fail "a program joined a draining service"
+grep -q "draining" "$T/err" || fail "tas-run while draining: $(cat "$T/err")"
 tas_down

@@ -27,7 +27,10 @@ used_tas
 before=$(tas_json status 'counter("apps_joined")')
 ! nobody --clear-groups --require touch "$T/out/ran" 2>"$T/err" || fail "somebody outside the group was let in"
 [ ! -e "$T/out/ran" ] || fail "--require ran the program all the same"
-[ "$(wc -l <"$T/err")" = 1 ] || fail "--require: $(cat "$T/err")"
+[ "$(wc -l <"$T/err")" = 1 ] && grep -q "not allowed to open $SOCKET (be root, or a member of its group)" "$T/err" ||
+	fail "--require: $(cat "$T/err")"
+! within 30 "$TAS_BUILD/bin/tas-run" -s "$CTL_SOCKET" --require -- true 2>"$T/err" || fail "the socket of tasctl was taken for the other"
+grep -q "is not the registration socket" "$T/err" || fail "another socket: $(cat "$T/err")"
 nobody --clear-groups "" curl -sS --fail -o "$T/out/got2" http://$PEER_IP/100000 2>"$T/err" || fail "outside the group, on the kernel: $?"
 same_file "$T/out/got2" "$T/www/100000"
 [ "$(tas_json status 'counter("apps_joined")')" = "$before" ] || fail "a program outside the group joined"
@@ -38,5 +41,6 @@ tas_stop
 tas_start 'socket_mode = "0666";
 allow_uids = [ "0" ];'
 ! nobody --clear-groups --require touch "$T/out/ran" 2>"$T/err" || fail "a user not in allow_uids was let in"
+grep -q "takes no program of this user now" "$T/err" || fail "allow_uids: $(cat "$T/err")"
 wait_for 10 "the refusal to be counted" tas_json drops 'counter("refuse_peer") > 0'
 tas_down

@@ -225,17 +225,52 @@ TEST_F(Config, Ports_OverlapWithTheKernel)
 	EXPECT_NE(sp_config_check_ports(&conf, 1, 65535, text, sizeof(text)), 0);
 }
 
+TEST_F(Config, Letters_TogetherAndWithTheirValue)
+{
+	EXPECT_NE(load({"-n"}), 0);
+	EXPECT_TRUE(args.check);
+	for (auto &words : std::vector<std::vector<std::string>>{{"-c/nowhere"}, {"-nc", "/nowhere"},
+		     {"-nc/nowhere"}, {"-n", "-c", "/nowhere"}, {"--config", "/nowhere"}}) {
+		EXPECT_NE(load(words), 0);
+		EXPECT_EQ(std::string(err), "/nowhere: No such file or directory") << words[0];
+	}
+	for (const char *bad : {"-", "-x", "-nx", "-c", "-nc", "x"}) {
+		EXPECT_NE(load({bad}), 0);
+		EXPECT_EQ(std::string(err).rfind(std::string(bad) + ": ", 0), 0u) << err;
+	}
+}
+
+TEST_F(Config, Tap_TheKernelsSideIsReached)
+{
+	EXPECT_EQ(load({"--addresses=10.0.0.2/24", "--tap_address=10.0.0.1/24"}), 0) << err;
+	EXPECT_NE(load({"--addresses=10.0.0.2/24", "--tap_address=10.0.1.1/24"}), 0);
+	EXPECT_NE(std::string(err).find("--tap_address: 10.0.1.1/24 is in no network"), std::string::npos) << err;
+	EXPECT_EQ(load({"--addresses=10.0.0.2/24", "--tap_address=10.0.1.1/24", "--routes=10.0.1.0/24"}), 0) << err;
+	EXPECT_EQ(load({"--addresses=10.0.0.2/24", "--tap_address=10.0.1.1/24", "--gateway=10.0.0.9"}), 0) << err;
+}
+
+TEST_F(Config, Missing_IsNamedWithTheFile)
+{
+	EXPECT_NE(file("cores = 1;"), 0);
+	EXPECT_NE(std::string(err).find(": addresses: at least one"), std::string::npos) << err;
+	EXPECT_EQ(std::string(err).find("--"), std::string::npos) << err;
+	EXPECT_NE(file("addresses = [ \"10.0.0.2/24\" ];\ncores = two;"), 0);
+	EXPECT_NE(std::string(err).find(":2: syntax error (a line is NAME = VALUE"), std::string::npos) << err;
+	EXPECT_NE(load({"--addresses=10.0.0.2/24", "--cc=bbr"}), 0);
+	EXPECT_NE(std::string(err).find("cubic, dctcp or reno"), std::string::npos) << err;
+}
+
 TEST_F(Config, Help_NamesEveryOption)
 {
 	char *text = nullptr;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 	sp_config_help(f);
-	sp_config_help_manual(f);
+	sp_config_help_options(f);
 	fclose(f);
 #define X(kind, name, min, max, def, unit, help)                                                   \
 	EXPECT_NE(strstr(text, "  " #name " "), nullptr) << #name;                                 \
-	EXPECT_NE(strstr(text, ".It Cm " #name "\n"), nullptr) << #name;
+	EXPECT_NE(strstr(text, "\n" #name "\n"), nullptr) << #name;
 #include "config.def"
 #undef X
 	free(text);
