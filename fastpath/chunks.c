@@ -411,6 +411,14 @@ static uint32_t show_links(struct fp_app *app, uint32_t chunk)
 	return chunk;
 }
 
+/* The next reader is told the list's first chunk as that of rx_read: what lies wholly before it goes. */
+static void drop_read(
+	struct fp_core *core, struct fp_app *app, struct fp_flow *f, struct fp_flow_cold *c)
+{
+	while (c->rx_first != c->rx_last && c->rx_base + TAS_CHUNK_BYTES <= f->rx_read)
+		drop_first(core, app, f, c);
+}
+
 int fp_rxlist_move(struct fp_core *core, uint32_t id, struct fp_app *app)
 {
 	struct fp_flow *f = &core->fp->flows[id];
@@ -428,5 +436,6 @@ int fp_rxlist_move(struct fp_core *core, uint32_t id, struct fp_app *app)
 	c->rx_first = f->rx_chunk = moved.chunk;
 	c->rx_cur_base = c->rx_base;
 	c->rx_last = show_links(app, moved.chunk);
+	drop_read(core, app, f, c);
 	return 1;
 }

@@ -399,8 +399,8 @@ int fp_stream_acked(struct fp_core *core, uint32_t id);
 /* stream/own.c: pieces of app 0's chunks that hold the beginning of [pos, pos + len), appended to iov; bytes covered. */
 uint32_t fp_stream_own(struct fp *fp, uint32_t id, uint64_t pos, uint32_t len, struct iovec *iov,
 	uint32_t max, uint32_t *n);
-/* Copies what is not acknowledged into app 0's chunks; the program's are let go. 0 = no memory, or a bad chunk. */
-int fp_stream_park(struct fp_core *core, uint32_t id);
+/* Copies what is not acknowledged into app 0's chunks; the program's are let go. NULL, or the counter of what was wrong. */
+uint64_t *fp_stream_park(struct fp_core *core, uint32_t id);
 /* Gives app 0's chunks back. */
 void fp_stream_free(struct fp_core *core, uint32_t id);
 /* Stream bytes [pos, pos + len) as at most `max` pieces; the number of pieces, 0 = bad chunk or too

@@ -59,11 +59,15 @@ static int park(struct fp_core *core, uint32_t id)
 	struct fp_flow *f = &core->fp->flows[id];
 	struct fp_app *app = &core->fp->apps[f->app];
 	uint32_t slot = f->slot;
+	uint64_t *failed;
 
 	if (!last_words(core, id))
 		return 0;
-	if (!fp_stream_park(core, id) || !fp_rxlist_move(core, id, &core->fp->apps[FP_APP_NONE])) {
-		core->cnt.drop_no_chunk++;
+	failed = fp_stream_park(core, id);
+	if (!failed && !fp_rxlist_move(core, id, &core->fp->apps[FP_APP_NONE]))
+		failed = &core->cnt.drop_no_chunk;
+	if (failed) {
+		(*failed)++;
 		fp_flow_close(core, id, FP_CLOSE_ABORTED, ENOBUFS, 1);
 		return 0;
 	}

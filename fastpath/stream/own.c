@@ -62,12 +62,14 @@ static int copy_out(struct fp *fp, uint32_t id, uint64_t pos, uint32_t len, uint
 	return n != 0;
 }
 
-/* A list with a copy of [pos, end); TAS_CHUNK_NONE when memory is short or the program's list is broken. */
-static uint32_t copy_list(struct fp_core *core, uint32_t id, uint64_t pos, uint64_t end)
+/* A list with a copy of [pos, end); TAS_CHUNK_NONE when memory is short or the program's list is broken: *why. */
+static uint32_t copy_list(
+	struct fp_core *core, uint32_t id, uint64_t pos, uint64_t end, uint64_t **why)
 {
 	struct fp_app *own = &core->fp->apps[FP_APP_NONE];
 	uint32_t first = TAS_CHUNK_NONE, last = TAS_CHUNK_NONE;
 
+	*why = &core->cnt.drop_no_chunk;
 	while (pos < end) {
 		uint32_t off = (uint32_t)(pos & TAS_CHUNK_MASK), len = TAS_CHUNK_BYTES - off;
 		uint32_t chunk = fp_chunk_get(core, id, own);
@@ -82,8 +84,10 @@ static uint32_t copy_list(struct fp_core *core, uint32_t id, uint64_t pos, uint6
 		else
 			own->rx_next[last] = chunk;
 		last = chunk;
-		if (!copy_out(core->fp, id, pos, len, fp_chunk_mem(own, chunk) + off))
+		if (!copy_out(core->fp, id, pos, len, fp_chunk_mem(own, chunk) + off)) {
+			*why = &core->cnt.refuse_chunk;
 			break;
+		}
 		pos += len;
 	}
 	if (pos == end)
@@ -92,17 +96,17 @@ static uint32_t copy_list(struct fp_core *core, uint32_t id, uint64_t pos, uint6
 	return TAS_CHUNK_NONE;
 }
 
-int fp_stream_park(struct fp_core *core, uint32_t id)
+uint64_t *fp_stream_park(struct fp_core *core, uint32_t id)
 {
 	struct fp_flow *f = &core->fp->flows[id];
 	struct fp_flow_cold *c = &core->fp->cold[id];
-	uint64_t una = fp_tx_una(f);
+	uint64_t una = fp_tx_una(f), *why;
 	uint32_t list = TAS_CHUNK_NONE;
 
 	if (una != f->tx_head) {
-		list = copy_list(core, id, una, f->tx_head);
+		list = copy_list(core, id, una, f->tx_head, &why);
 		if (list == TAS_CHUNK_NONE)
-			return 0;
+			return why;
 	}
 	fp_stream_free(core, id);
 	if (list != TAS_CHUNK_NONE) {
@@ -113,5 +117,5 @@ int fp_stream_park(struct fp_core *core, uint32_t id)
 	}
 	f->tx_una_chunk = f->tx_nxt_chunk = TAS_CHUNK_NONE;
 	c->tx_una_base = c->tx_nxt_base = chunk_base(f->tx_head);
-	return 1;
+	return NULL;
 }

@@ -150,7 +150,7 @@ class Program
 	std::vector<uint32_t> tx_pool; /* last-in first-out: a chunk given back is used at once */
 	uint32_t rx_given = 0,
 		 rx_max; /* chunks offered; segment 0 is for receiving, the others for sending */
-	bool offering = true;
+	bool offering = true, silent = false; /* silent: says it and does not ring */
 	std::set<uint32_t> news; /* slots that the event queues have named */
 
 	Program(Engine &en, uint32_t id, uint32_t nslots = 128, uint32_t nevq = 2)
@@ -244,6 +244,8 @@ class Program
 		uint32_t c = tas_load(&sock(slot).core), on = c < app->ncores ? c : 0;
 		uint64_t one = 1;
 
+		if (silent)
+			return;
 		ring_on(slot, on);
 		if (tas_load(&info->core[on].sleeping) && write(app->core_fd[on], &one, 8) != 8)
 			abort();
@@ -376,6 +378,16 @@ class Socket
 	{
 		tas_store_rel(&s().want, s().want | bits);
 		p.ring(slot);
+	}
+	/* The slot has MOVED: its send chunks are ours again, whatever the peer has of them. */
+	void leave()
+	{
+		for (uint32_t c : tx_chunks) {
+			memset(p.chunk(c), 0xee, TAS_CHUNK_BYTES);
+			p.txnext(c) = 0x55555555;
+			p.tx_pool.push_back(c);
+		}
+		tx_chunks.clear();
 	}
 	void take(uint32_t flow, uint32_t core = 0)
 	{
@@ -535,8 +547,9 @@ class Conn
 	}
 };
 
-/* Hands sent frames to the peers by destination port; returns how many there were. */
-inline int hand_out(Engine &e, const std::vector<Conn *> &conns)
+/* Hands sent frames to the peers by destination port, but for those that get lost; returns how many there were. */
+inline int hand_out(Engine &e, const std::vector<Conn *> &conns,
+	const std::function<bool()> &lost = nullptr)
 {
 	static uint8_t buf[65700];
 	uint16_t gso;
@@ -548,7 +561,7 @@ inline int hand_out(Engine &e, const std::vector<Conn *> &conns)
 		n++;
 		memcpy(&dport, buf + 36, 2);
 		for (Conn *c : conns) {
-			if (c->port != dport)
+			if (c->port != dport || (lost && lost()))
 				continue;
 			Frame fr;
 
