@@ -10,7 +10,9 @@
 #include <sys/un.h>
 #include "lt.h"
 
-#define RETRY_NS 1000000000ull
+#define RETRY_NS  1000000000ull
+#define HELLO_S	  3  /* a daemon that does not answer a new program by then is not there */
+#define COMMAND_S 30 /* nor is one that does not answer a command: its connections fail as when it ends */
 
 static struct {
 	uint32_t lock;
@@ -89,6 +91,7 @@ static int transport_error(int r)
 	case -ENOTCONN:
 	case -EBADF:
 	case -ENOTSOCK:
+	case -EAGAIN: /* no answer in time: a daemon that hangs is none */
 		return -EPIPE;
 	default:
 		return r;
@@ -133,6 +136,15 @@ __attribute__((constructor)) static void read_path(void)
 		memcpy(path, env, strlen(env) + 1);
 }
 
+/* Signals wait while the daemon is asked, so it may not take for ever. */
+static void limit_wait(int sock, long seconds)
+{
+	struct timeval tv = {seconds, 0};
+
+	lt_sys_setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	lt_sys_setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+}
+
 static int dial(void)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -140,6 +152,7 @@ static int dial(void)
 
 	if (s < 0)
 		return (int)s;
+	limit_wait((int)s, HELLO_S);
 	memcpy(sa.sun_path, path, sizeof(sa.sun_path));
 	do
 		r = lt_sys3(SYS_connect, s, &sa, sizeof(sa));
@@ -169,6 +182,7 @@ static int hello(const uint64_t *token)
 		return r;
 	}
 	tas_store(&client.refused, 0u);
+	limit_wait(sock, COMMAND_S);
 	client.sock = sock;
 	client.app = m.id;
 	tas_store_rel(&client.up, 1u);
@@ -177,15 +191,18 @@ static int hello(const uint64_t *token)
 
 bool lt_client_ready(void)
 {
-	uint64_t mask;
+	uint64_t mask, start, now;
 
 	if (tas_load_acq(&client.up))
 		return true;
 	if (tas_load(&client.retry_ns) > lt_now_ns())
 		return false;
 	lt_lock_masked(&client.lock, &mask);
-	if (!client.up && client.retry_ns <= lt_now_ns() && lt_setup() && hello(NULL) < 0)
-		tas_store(&client.retry_ns, lt_now_ns() + RETRY_NS);
+	start = lt_now_ns();
+	if (!client.up && client.retry_ns <= start && lt_setup() && hello(NULL) < 0) {
+		now = lt_now_ns();
+		tas_store(&client.retry_ns, now + RETRY_NS + 10 * (now - start));
+	}
 	lt_unlock_masked(&client.lock, &mask);
 	return tas_load(&client.up) != 0;
 }
