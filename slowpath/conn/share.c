@@ -75,7 +75,10 @@ static int share_with(struct sp *sp, struct sp_conn *c, struct sp_app *parent, s
 	return 0;
 }
 
-/* What lies in the parent's slots; the cores write slot_flow before the program sees the connection. */
+/*
+ * What lies in the parent's slots; the cores write slot_flow before the program sees the connection. One that the parent has
+ * let go of, and its core has not yet moved out of the slot, is not its own any more.
+ */
 static int share_slots(struct sp *sp, struct sp_app *parent, struct sp_app *child)
 {
 	const struct fp_app *fa = sp_app_fp(sp, parent);
@@ -86,7 +89,7 @@ static int share_slots(struct sp *sp, struct sp_app *parent, struct sp_app *chil
 	for (slot = 0; fa != NULL && slot < fa->nslots && err == 0; slot++) {
 		id = tas_load_acq(&fa->slot_flow[slot]);
 		c = id != FP_FLOW_NONE ? sp_conn_get(sp, id) : NULL;
-		if (c != NULL)
+		if (c != NULL && (c->share == 0 || holds(sp, c, parent)))
 			err = share_with(sp, c, parent, child);
 	}
 	return err;
