@@ -30,6 +30,8 @@ void sp_app_leave(struct sp *sp, struct sp_app *app, const char *reason);
 int sp_app_ended(const struct sp_app *app);
 /* Why its connection has ended, for the log. */
 const char *sp_app_parting(const struct sp_app *app);
+/* Has it left without our having dealt with it yet? */
+int sp_app_hung_up(const struct sp_app *app);
 void sp_app_gone(struct sp *sp, uint32_t id);
 void sp_app_broken(struct sp *sp, uint32_t id);
 void sp_apps_tick(struct sp *sp);
@@ -69,6 +71,7 @@ struct sp_handle {
 	uint8_t laddr[16]; /* all zero = wildcard */
 	uint16_t lport;	   /* network order, 0 = not bound */
 	uint8_t reuseport;
+	uint8_t listening; /* it listens, on every device: no other socket of its address can */
 };
 /* A TCP socket of our network namespace, IPv4 or IPv6 that takes IPv4. 0 or -errno. */
 int sp_handle_read(const struct sp *sp, int fd, struct sp_handle *out);

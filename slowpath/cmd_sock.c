@@ -90,8 +90,10 @@ int sp_cmd_listen(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	memcpy(args.laddr, h.laddr, 16);
 	args.lport = h.lport;
 	args.reuseport = h.reuseport;
+	args.listening = h.listening;
 	args.uid = rq->app->uid;
 	args.opts = &opts;
+	sp_listener_make_way(sp, &args, rq->app);
 	err = sp_listener_create(sp, &args, &l);
 	return err != 0 ? err : hold(sp, rq->app, l, rp);
 }

@@ -14,6 +14,9 @@
 #include <unistd.h>
 #include "app_internal.h"
 
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
 #endif
@@ -83,6 +86,15 @@ static int bound_address(int fd, struct sp_handle *out)
 	return 0;
 }
 
+/* Bound to a device it would share its address with sockets bound to others. */
+static int listens_everywhere(int fd)
+{
+	int listening, device;
+
+	return get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening) == 0 && listening &&
+	       get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device) == 0 && device == 0;
+}
+
 int sp_handle_read(const struct sp *sp, int fd, struct sp_handle *out)
 {
 	uint64_t netns = 0;
@@ -101,6 +113,7 @@ int sp_handle_read(const struct sp *sp, int fd, struct sp_handle *out)
 	if (err != 0)
 		return err;
 	out->reuseport = reuseport != 0;
+	out->listening = (uint8_t)listens_everywhere(fd);
 	return bound_address(fd, out);
 }
 

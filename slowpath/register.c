@@ -41,6 +41,15 @@ const char *sp_app_parting(const struct sp_app *app)
 	return sp_app_ended(app) ? "ended" : "closed its connection";
 }
 
+int sp_app_hung_up(const struct sp_app *app)
+{
+	struct pollfd p[] = {{.fd = app->pidfd, .events = POLLIN}, {.fd = app->sock}};
+
+	if (poll(p, 2, 0) <= 0)
+		return 0;
+	return p[0].revents != 0 || (p[1].revents & (POLLHUP | POLLERR)) != 0;
+}
+
 static void on_end(struct sp *sp, struct sp_source *src, uint32_t events)
 {
 	(void)events;

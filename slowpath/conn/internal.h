@@ -97,12 +97,19 @@ struct sp_listen_args {
 	uint64_t cookie;
 	uint8_t laddr[16];
 	uint16_t lport, net;
-	uint8_t reuseport;
+	uint8_t reuseport, listening; /* as of struct sp_handle */
 	uint32_t uid, backlog;
 	const struct tas_sockopts *opts;
 };
 /* A new listener without holders. 0 or -errno. */
 int sp_listener_create(struct sp *sp, const struct sp_listen_args *a, struct sp_listener **out);
+/*
+ * Before that: listeners of this address whose holders have ended go at once. So do others when the
+ * kernel lets the new socket listen where they needed it alone: their own has gone, however late we
+ * hear of it (a process closes its sockets before its pidfd says so).
+ */
+void sp_listener_make_way(
+	struct sp *sp, const struct sp_listen_args *a, const struct sp_app *asker);
 /* Another listen() on it. */
 void sp_listener_set_backlog(struct sp *sp, struct sp_listener *l, uint32_t backlog);
 /* Holders. 0, -EALREADY, -EMFILE. When the last one leaves the listener is destroyed. */

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "alloc.h"
+#include "app_internal.h"
 #include "conn/hash.h"
 #include "conn/internal.h"
 #include "reap.h"
@@ -107,17 +108,17 @@ static uint32_t entries_for(uint32_t backlog)
 	return n;
 }
 
-/* SO_REUSEPORT on all of them, and one user: else the address is taken. */
-static int check_conflict(struct sp *sp, const struct sp_listen_args *a)
+/* SO_REUSEPORT on all of them, and one user: else the address is taken, by the one returned. */
+static struct sp_listener *conflict(struct sp *sp, const struct sp_listen_args *a)
 {
 	uint32_t count, i = 0;
 	struct sp_listener *l;
 
 	while ((l = nth(sp, a->laddr, a->lport, a->net, i++, &count)) != NULL) {
 		if (!l->reuseport || !a->reuseport || l->uid != a->uid)
-			return -EADDRINUSE;
+			return l;
 	}
-	return 0;
+	return NULL;
 }
 
 static uint32_t free_id(const struct sp *sp)
@@ -168,10 +169,10 @@ int sp_listener_create(struct sp *sp, const struct sp_listen_args *a, struct sp_
 {
 	uint32_t id = free_id(sp), *bucket = bucket_of(sp, a->lport);
 	struct sp_listener *l;
-	int err = check_conflict(sp, a);
+	int err;
 
-	if (err != 0)
-		return err;
+	if (conflict(sp, a) != NULL)
+		return -EADDRINUSE;
 	if (id == 0 || !sp_reap_room(sp)) /* its segment will have to be given back */
 		return -ENOBUFS;
 	l = fp_calloc(1, sizeof(*l));
@@ -298,6 +299,53 @@ void sp_listener_leave(struct sp *sp, struct sp_listener *l, struct sp_app *app)
 	}
 	sp_accept_requeue(sp, l, app->id);
 	sp_accept_rewake(sp, l); /* its wake may have died with it */
+}
+
+/* ---- listeners in the way of a new one ---- */
+
+/* Holders that have ended and wait for the loop to come to them. The listener may be gone then. */
+static void leave_hung_up(struct sp *sp, uint32_t id, const struct sp_app *asker)
+{
+	const struct sp_listener *l;
+	uint32_t i;
+
+	for (i = 0; i < TAS_LISTEN_HOLDERS && (l = sp_listener_get(sp, id)) != NULL; i++) {
+		struct sp_app *app = sp_app_get(sp, l->holder[i]);
+
+		if (app != NULL && app != asker && sp_app_hung_up(app))
+			sp_app_leave(sp, app, sp_app_parting(app));
+	}
+}
+
+static void leave_all(struct sp *sp, uint32_t id)
+{
+	struct sp_listener *l;
+	uint32_t i;
+
+	for (i = 0; i < TAS_LISTEN_HOLDERS && (l = sp_listener_get(sp, id)) != NULL; i++) {
+		struct sp_app *app = sp_app_get(sp, l->holder[i]);
+
+		if (app != NULL)
+			sp_listener_leave(sp, l, app);
+	}
+}
+
+void sp_listener_make_way(struct sp *sp, const struct sp_listen_args *a, const struct sp_app *asker)
+{
+	struct sp_listener *l;
+
+	while ((l = conflict(sp, a)) != NULL) {
+		uint32_t id = l->id;
+
+		leave_hung_up(sp, id, asker);
+		if (sp_listener_get(sp, id) == NULL)
+			continue;
+		if (!a->listening || l->reuseport)
+			return;
+		leave_all(sp, id);
+		if (sp_listener_get(sp, id) != NULL)
+			return;
+	}
 }
 
 void sp_listeners_free(struct sp *sp)

@@ -550,6 +550,59 @@ static void peer_queued_data(void)
 		CHECK(recv(fd[i], &fd[i], 1, 0) == 0);
 }
 
+static int reuseport_listener(int port)
+{
+	struct sockaddr_in sa = address(false, port);
+	int l = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
+
+	CHECK(setsockopt(l, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == 0);
+	CHECK(bind(l, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	CHECK(listen(l, 64) == 0);
+	return l;
+}
+
+/* Of two that share a port one closes: what waited there is reset, the other's is served. */
+static void test_reuseport_close(void)
+{
+	int l = reuseport_listener(0), closing = reuseport_listener(port_of(l)), fd, served = 0, reset;
+	struct pollfd p[] = {{.fd = l, .events = POLLIN}, {.fd = ctl, .events = POLLIN}};
+
+	tell(port_of(l));
+	hear();
+	close(closing);
+	while (p[1].revents == 0) {
+		CHECK(poll(p, 2, 20000) > 0);
+		while ((fd = accept(l, NULL, NULL)) >= 0) {
+			CHECK(send(fd, "x", 1, MSG_NOSIGNAL) == 1);
+			close(fd);
+			served++;
+		}
+	}
+	reset = hear();
+	out("all %d, some reset %d, some served %d", served + reset, reset > 0, served > 0);
+	close(l);
+}
+
+static void peer_reuseport_close(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	int fd[40], i, reset = 0;
+	char c;
+
+	for (i = 0; i < 40; i++) {
+		fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+		CHECK(connect(fd[i], (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	}
+	tell(0);
+	for (i = 0; i < 40; i++) {
+		if (recv(fd[i], &c, 1, 0) == 1)
+			continue;
+		CHECK(errno == ECONNRESET);
+		reset++;
+	}
+	tell(reset);
+}
+
 static void test_shutdown_wrong(void)
 {
 	int fd = accepted();
@@ -598,6 +651,7 @@ static const struct tcase cases[] = {
 	{"close_sends", test_close_sends, peer_linger},
 	{"accept_close_accept", test_accept_close_accept, peer_many},
 	{"queued_data", test_queued_data, peer_queued_data},
+	{"reuseport_close", test_reuseport_close, peer_reuseport_close},
 	{"shutdown_wrong", test_shutdown_wrong, peer_connect_wait},
 	{"unconnected", test_unconnected, peer_nothing},
 };

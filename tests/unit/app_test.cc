@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <poll.h>
+#include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
 #include "sp_peer.h"
@@ -685,6 +687,106 @@ TEST_F(App, Listen_Limit)
 	for (int h : hs)
 		close(h);
 	close(fd);
+}
+
+/* ---- the address of one who is gone ---- */
+
+/* A process that has ended. */
+static int ended_pidfd()
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p = {fd, POLLIN, 0};
+	poll(&p, 1, 20000);
+	waitpid(pid, nullptr, 0);
+	return fd;
+}
+
+TEST_F(App, Listen_HolderAlive_AddressInUse)
+{
+	int a = join(), b = join();
+	int ha = handle(fake_addr(2), 7101), hb = handle(fake_addr(2), 7101);
+	ASSERT_GE(hb, 0); /* SO_REUSEADDR: bound twice, until one listens */
+	Reply l = ask(a, message(TAS_CMD_LISTEN), {ha});
+	ASSERT_EQ(l.m.status, 0);
+	EXPECT_EQ(ask(b, message(TAS_CMD_LISTEN), {hb}).m.status, -EADDRINUSE);
+	EXPECT_EQ(sp_listener_get(sp, l.m.id)->nholders, 1u);
+	for (int fd : {ha, hb, a, b})
+		close(fd);
+}
+
+TEST_F(App, Listen_HolderEndedUnseen_AddressIsFree)
+{
+	uint32_t ida, idc;
+	int a = join(&ida), b = join(), c = join(&idc);
+	int ha = handle(fake_addr(2), 7102), hb = handle(fake_addr(2), 7102);
+	Reply l = ask(a, message(TAS_CMD_LISTEN), {ha});
+	ASSERT_EQ(ask(c, message(TAS_CMD_JOIN), {ha}).m.status, 0);
+	struct sp_app *app = sp_app_get(sp, ida);
+	close(app->pidfd); /* the loop watches nothing: it has not come to it */
+	app->pidfd = ended_pidfd();
+	EXPECT_EQ(ask(b, message(TAS_CMD_LISTEN), {hb}).m.status, -EADDRINUSE) << "one lives";
+	EXPECT_EQ(sp_listener_get(sp, l.m.id)->nholders, 1u);
+	app = sp_app_get(sp, idc);
+	close(app->pidfd);
+	app->pidfd = ended_pidfd();
+	Reply m = ask(b, message(TAS_CMD_LISTEN), {hb});
+	EXPECT_EQ(m.m.status, 0);
+	EXPECT_EQ(sp->listeners.count, 1u);
+	EXPECT_EQ(sp_listener_get(sp, m.m.id)->cookie != 0, true);
+	EXPECT_EQ(app->nlisteners, 0u);
+	for (int fd : {ha, hb, a, b, c})
+		close(fd);
+}
+
+TEST_F(App, Listen_ConnectionHungUpUnseen_AddressIsFree)
+{
+	int a = join(), b = join();
+	int ha = handle(fake_addr(2), 7103), hb = handle(fake_addr(2), 7103);
+	struct tas_msg m = message(TAS_CMD_LISTEN);
+	ASSERT_EQ(ask(a, m, {ha}).m.status, 0);
+	ASSERT_TRUE(put(b, &m, sizeof(m), {hb}));
+	close(a); /* exec does so; both are news of one round, in whatever order */
+	steps();
+	EXPECT_EQ(get(b).m.status, 0);
+	EXPECT_EQ(sp->listeners.count, 1u);
+	for (int fd : {ha, hb, b})
+		close(fd);
+}
+
+/* It cannot listen while another does: that one's socket has gone, whatever its process says. */
+TEST_F(App, Listen_KernelLetsItListen_AddressIsFree)
+{
+	int a = join(), b = join();
+	int ha = handle(fake_addr(2), 7104), hb = handle(fake_addr(2), 7104);
+	ASSERT_EQ(listen(ha, 1), 0);
+	Reply l = ask(a, message(TAS_CMD_LISTEN), {ha});
+	ASSERT_EQ(l.m.status, 0);
+	EXPECT_NE(listen(hb, 1), 0);
+	EXPECT_EQ(ask(b, message(TAS_CMD_LISTEN), {hb}).m.status, -EADDRINUSE);
+	close(ha);
+	ASSERT_EQ(listen(hb, 1), 0);
+	Reply m = ask(b, message(TAS_CMD_LISTEN), {hb});
+	EXPECT_EQ(m.m.status, 0);
+	EXPECT_EQ(sp->listeners.count, 1u);
+	for (int fd : {hb, a, b})
+		close(fd);
+}
+
+/* On a device of its own it can listen beside others: that proves nothing. */
+TEST_F(App, Listen_BoundToDevice_AddressInUse)
+{
+	int a = join(), b = join();
+	int ha = handle(fake_addr(2), 7105), hb = handle(fake_addr(2), 7105);
+	ASSERT_EQ(setsockopt(hb, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0);
+	ASSERT_EQ(ask(a, message(TAS_CMD_LISTEN), {ha}).m.status, 0);
+	ASSERT_EQ(listen(hb, 1), 0);
+	EXPECT_EQ(ask(b, message(TAS_CMD_LISTEN), {hb}).m.status, -EADDRINUSE);
+	for (int fd : {ha, hb, a, b})
+		close(fd);
 }
 
 TEST_F(App, Join_ByDescriptor_SameListener)

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <map>
 #include <random>
+#include <set>
 #include "sp_peer.h"
 
 namespace
@@ -479,6 +480,48 @@ TEST_F(Listener, LastHolderDies_WaitingResetClaimedLater)
 	EXPECT_EQ(sp_arena_used(&sp->conns.conns), 0u);
 	receive(head(40010, 80, TCP_SYN, 5000));
 	EXPECT_EQ(sent().flags, TCP_RST | TCP_ACK);
+}
+
+/*
+ * As Linux without net.ipv4.tcp_migrate_req: what waits at a member of a reuseport group is not
+ * moved to another when it closes, but reset; so are its half-open connections.
+ */
+TEST_F(Listener, ReuseportMemberCloses_WhatWaitsThereIsReset)
+{
+	struct sp_app *b = program();
+	struct sp_listener *la = listener(app, 80, 64, 1), *lb = listener(b, 80, 64, 1);
+	std::map<uint32_t, std::vector<struct sp_conn *>> waiting; /* by listener */
+	uint32_t half = 0, idb = lb->id;
+	for (uint16_t i = 0; i < 40; i++) {
+		struct sp_conn *c = connect_peer((uint16_t)(40000 + i), 80);
+		ASSERT_NE(c, nullptr);
+		waiting[c->listener].push_back(c);
+	}
+	ASSERT_EQ(waiting.size(), 2u);
+	for (uint16_t i = 0; i < 20; i++)
+		receive(head((uint16_t)(50000 + i), 80, TCP_SYN, 5000));
+	half = la->nhalf;
+	ASSERT_GT(half, 0u);
+	ASSERT_LT(half, 20u);
+	std::set<uint32_t> gone_ids;
+	for (struct sp_conn *c : waiting[la->id])
+		gone_ids.insert(c->id);
+	fake_forget();
+	sp_listener_leave(sp, la, app);
+	auto aborts = messages(SP_FLOW_ABORT);
+	ASSERT_EQ(aborts.size(), gone_ids.size());
+	for (auto &m : aborts) {
+		EXPECT_EQ(gone_ids.count(m.id), 1u);
+		EXPECT_EQ(m.u.abort.send_rst, 1u);
+	}
+	EXPECT_EQ(fake_nframes, half);
+	for (uint32_t i = 0; i < fake_nframes; i++)
+		EXPECT_EQ(sent(i).flags, TCP_RST | TCP_ACK);
+	EXPECT_EQ(lb->nqueued, waiting[idb].size());
+	EXPECT_EQ(lb->nhalf, 20u - half);
+	struct sp_conn *c = connect_peer(60000, 80);
+	ASSERT_NE(c, nullptr);
+	EXPECT_EQ(c->listener, idb);
 }
 
 TEST_F(Listener, Holders_BoundedAndReusable)
