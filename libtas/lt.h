@@ -323,6 +323,13 @@ void lt_listen_join(struct lt_desc *d, int fd);
 /* opt.c */
 void lt_opts_init(struct lt_opts *o);
 void lt_opts_inherit(struct lt_desc *d, const struct lt_opts *from);
+/* SETOPT about d, an undecided socket has nobody to be told. 0 or -errno. */
+int lt_opts_exchange(struct lt_desc *d, struct tas_msg *m);
+int lt_opts_tell(struct lt_desc *d);
+
+/* congestion.c */
+int lt_congestion_set(struct lt_desc *d, int fd, const void *val, socklen_t len);
+int lt_congestion_get(struct lt_desc *d, int fd, void *val, socklen_t *len);
 
 /* queue.c: event queues, and sleeping on them */
 void lt_news(

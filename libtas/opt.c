@@ -127,21 +127,26 @@ static bool keep_tcp(struct lt_desc *d, int name, const void *val, socklen_t len
 	}
 }
 
-static void tell(struct lt_desc *d)
+int lt_opts_exchange(struct lt_desc *d, struct tas_msg *m)
+{
+	if (d->kind == LT_LISTEN) {
+		m->flags |= TAS_OPT_LISTENER;
+		m->id = d->listener;
+	} else if (d->kind == LT_CONN) {
+		m->slot = d->slot;
+		m->id = d->s != NULL ? tas_load(&d->s->take_flow) : 0;
+		m->aux = d->gen;
+	} else {
+		return 0;
+	}
+	return lt_command(m, -1, NULL, NULL);
+}
+
+int lt_opts_tell(struct lt_desc *d)
 {
 	struct tas_msg m = {.type = TAS_CMD_SETOPT, .opts = d->opts.wire};
 
-	if (d->kind == LT_LISTEN) {
-		m.flags = TAS_OPT_LISTENER;
-		m.id = d->listener;
-	} else if (d->kind == LT_CONN) {
-		m.slot = d->slot;
-		m.id = d->s != NULL ? tas_load(&d->s->take_flow) : 0;
-		m.aux = d->gen;
-	} else {
-		return;
-	}
-	lt_command(&m, -1, NULL, NULL);
+	return lt_opts_exchange(d, &m);
 }
 
 /*
@@ -186,6 +191,8 @@ int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *va
 	/* Bytes are copied; who set this would wait for completions that never come. */
 	if (level == SOL_SOCKET && name == SO_ZEROCOPY && d->kind != LT_EPOLL)
 		return (int)lt_ret(-EOPNOTSUPP);
+	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+		return lt_congestion_set(d, fd, val, len);
 	r = lt_real.setsockopt(fd, level, name, val, len);
 
 	if (d->kind == LT_EPOLL || (d = lt_fd_check(fd)) == NULL)
@@ -202,7 +209,7 @@ int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *va
 		news = true;
 	}
 	if (news)
-		tell(d);
+		lt_opts_tell(d);
 	return r;
 }
 
@@ -306,7 +313,11 @@ int lt_getsockopt(struct lt_desc *d, int fd, int level, int name, void *val, soc
 	int v;
 
 	d = lt_fd_check(fd);
-	if (d == NULL || d->kind != LT_CONN || val == NULL || len == NULL)
+	if (d == NULL || d->kind == LT_EPOLL || val == NULL || len == NULL)
+		return lt_real.getsockopt(fd, level, name, val, len);
+	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+		return lt_congestion_get(d, fd, val, len);
+	if (d->kind != LT_CONN)
 		return lt_real.getsockopt(fd, level, name, val, len);
 	if (level == SOL_SOCKET && name == SO_ERROR) {
 		v = take_error(d);

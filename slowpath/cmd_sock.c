@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "cc/loop.h"
 #include "cmd.h"
 #include "conn/internal.h"
 #include "flowctl.h"
@@ -235,6 +236,26 @@ static struct sp_conn *conn_of_slot(struct sp *sp, const struct sp_app *app, uin
 	return sp_conn_get(sp, tas_load(&fa->slot_flow[slot]));
 }
 
+static void set_conn_opts(struct sp *sp, struct sp_conn *c, const struct tas_sockopts *opts)
+{
+	uint32_t cc = sp_conn_algorithm(sp, opts);
+
+	c->opts = *opts;
+	if (c->state != SP_CONN_OPEN)
+		return;
+	sp_flow_opts(sp, c, opts);
+	if (cc != c->cc)
+		sp_cc_switch(sp, c, cc);
+}
+
+/* With what is in force in the place of "default". */
+static int read_opts(const struct tas_sockopts *opts, uint32_t cc, struct sp_reply *rp)
+{
+	rp->m.opts = *opts;
+	rp->m.opts.cc = cc + 1;
+	return 0;
+}
+
 /* What the message names; accept() is done before the core has bound the connection to the slot. */
 static struct sp_conn *conn_named(struct sp *sp, const struct sp_request *rq)
 {
@@ -250,26 +271,25 @@ static struct sp_conn *conn_named(struct sp *sp, const struct sp_request *rq)
 
 int sp_cmd_setopt(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 {
+	int listens = (rq->m.flags & TAS_OPT_LISTENER) != 0,
+	    read = (rq->m.flags & TAS_OPT_READ) != 0;
+	struct sp_listener *l = listens ? held(sp, rq) : NULL;
+	struct sp_conn *c = listens ? NULL : conn_named(sp, rq);
 	struct tas_sockopts opts;
-	struct sp_listener *l;
-	struct sp_conn *c;
 	int err = sp_policy_opts(sp, &rq->m.opts, &opts);
 
-	(void)rp;
 	if (err != 0)
 		return err;
-	if (rq->m.flags & TAS_OPT_LISTENER) {
-		l = held(sp, rq);
-		if (l == NULL)
-			return -ENOENT;
-		l->opts = opts;
-		return 0;
-	}
-	c = conn_named(sp, rq);
-	if (c == NULL)
+	if (l == NULL && c == NULL)
 		return -ENOENT;
-	c->opts = opts;
-	if (c->state == SP_CONN_OPEN)
-		sp_flow_opts(sp, c, &opts);
+	if (read && l != NULL)
+		return read_opts(&l->opts, sp_conn_algorithm(sp, &l->opts), rp);
+	if (read)
+		return read_opts(&c->opts,
+			c->state == SP_CONN_OPEN ? c->cc : sp_conn_algorithm(sp, &c->opts), rp);
+	if (l != NULL)
+		l->opts = opts;
+	else
+		set_conn_opts(sp, c, &opts);
 	return 0;
 }

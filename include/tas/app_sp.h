@@ -66,6 +66,7 @@ enum tas_cmd {
 #define TAS_LISTEN_REUSEPORT 0x1u
 #define TAS_OPT_LISTENER     0x2u
 #define TAS_FORK_CONNS	     0x4u
+#define TAS_OPT_READ	     0x8u /* SETOPT: change nothing; the reply's opts are those in force */
 
 #define TAS_OPT_MAX 16u /* bytes of an option value that can travel */
 
@@ -74,9 +75,9 @@ struct tas_sockopts {
 	uint32_t keepalive;	 /* SO_KEEPALIVE */
 	uint32_t keepidle_s, keepintvl_s, keepcnt;
 	uint32_t user_timeout_ms;
-	uint32_t rcvbuf, sndbuf; /* bytes; fixes the size, no tuning */
+	uint32_t rcvbuf, sndbuf; /* bytes of payload; fixes the size, no tuning; rcvbuf bounds the window from the SYN on */
 	uint32_t maxseg;	 /* TCP_MAXSEG, bytes */
-	uint32_t cc;		 /* 0 default, else 1 + index of the algorithm */
+	uint32_t cc;		 /* 0 default, else 1 + index of the algorithm (TAS_CC_NAMES) */
 	uint32_t tos;		 /* IP_TOS */
 	uint32_t zero[6];
 };

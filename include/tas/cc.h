@@ -13,6 +13,10 @@
 
 #include <stdint.h>
 
+/* The algorithms by name: tas_sockopts.cc is 1 + a place in this list, whose first is the default. */
+#define TAS_CC_NAMES(X) X(cubic) X(dctcp) X(reno)
+#define TAS_CC_NAME_MAX 16u /* tcp(7): with the 0 at its end */
+
 /* Parameters, slow path -> fast path. */
 struct cc_params {
 	uint32_t cwnd;	     /* bytes; 0 = leave the fast path's own value */

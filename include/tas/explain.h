@@ -48,7 +48,7 @@
 	X(flag_errqueue, "calls", "MSG_ERRQUEUE: there is never anything in it")                                       \
 	X(flag_control, "calls", "control data of sendmsg() without effect")                                           \
 	X(option_ulp, "options", "TCP_ULP or SOL_TLS: TLS stays in the program")                                       \
-	X(option_cc, "options", "TCP_CONGESTION without effect: cc of tas.conf applies")                               \
+	X(option_cc, "options", "TCP_CONGESTION with an algorithm that tas lacks")                                      \
 	X(option_fastopen, "options", "TCP Fast Open without effect")                                                  \
 	X(option_defer, "options", "TCP_DEFER_ACCEPT without effect: accepted at once")                                \
 	X(option_quickack, "options", "TCP_QUICKACK without effect")                                                   \

@@ -6,7 +6,9 @@
 #include <string.h>
 #include "cc/common.h"
 
-const struct cc_algo *const cc_algos[] = {&cc_cubic, &cc_dctcp, &cc_reno, NULL};
+#define ROW(name) &cc_##name,
+const struct cc_algo *const cc_algos[] = {TAS_CC_NAMES(ROW) NULL};
+#undef ROW
 
 const struct cc_algo *cc_find(const char *name)
 {

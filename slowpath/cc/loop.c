@@ -19,3 +19,11 @@ void sp_cc_feedback(struct sp *sp, struct sp_conn *c, const struct cc_feedback *
 	sp->cnt.cc_rounds++;
 	sp_flow_cc(sp, c, &p);
 }
+
+void sp_cc_switch(struct sp *sp, struct sp_conn *c, uint32_t cc)
+{
+	c->cc = cc;
+	cc_algos[cc]->init(&c->cc_state, c->mss, sp->now_ns, &c->cc_params);
+	c->cc_params.cwnd = c->cc_params.ssthresh = 0; /* the core's own stay */
+	sp_flow_cc(sp, c, &c->cc_params);
+}

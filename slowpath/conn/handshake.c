@@ -79,12 +79,12 @@ void sp_conn_offer_options(struct sp *sp, struct sp_conn *c)
 
 /* ---- the end of a handshake ---- */
 
-static uint32_t algorithm_of(const struct sp *sp, const struct sp_conn *c)
+uint32_t sp_conn_algorithm(const struct sp *sp, const struct tas_sockopts *opts)
 {
 	uint32_t i;
 
 	for (i = 0; cc_algos[i] != NULL; i++) {
-		if (c->opts.cc == i + 1)
+		if (opts->cc == i + 1)
 			return i;
 	}
 	for (i = 0; cc_algos[i] != NULL; i++) {
@@ -101,7 +101,7 @@ void sp_conn_establish(struct sp *sp, struct sp_conn *c)
 	sp_conn_timer_clear(sp, c);
 	sp_half_open_remove(sp, c);
 	sp_connect_done(sp, c);
-	c->cc = algorithm_of(sp, c);
+	c->cc = sp_conn_algorithm(sp, &c->opts);
 	cc_algos[c->cc]->init(&c->cc_state, c->mss, sp->now_ns, &c->cc_params);
 	sp->cnt.conn_established++;
 	sp->conns.nopen++;

@@ -72,6 +72,8 @@ void sp_conn_offer_options(struct sp *sp, struct sp_conn *c);
 void sp_conn_take_options(struct sp *sp, struct sp_conn *c, const struct seg *s);
 /* Handshake done, next hop known: congestion control, message to the core. */
 void sp_conn_establish(struct sp *sp, struct sp_conn *c);
+/* Index into cc_algos of what the options, else the configuration, choose. */
+uint32_t sp_conn_algorithm(const struct sp *sp, const struct tas_sockopts *opts);
 /* Drops the oldest half-open connection of a listener (or of all: l NULL). */
 void sp_half_open_drop_oldest(struct sp *sp, struct sp_listener *l);
 void sp_half_open_remove(struct sp *sp, struct sp_conn *c);

@@ -603,6 +603,84 @@ static void peer_reuseport_close(void)
 	tell(reset);
 }
 
+static void show_cc(const char *label, int fd)
+{
+	char name[40];
+	socklen_t len = sizeof(name), small = 3;
+
+	memset(name, 'x', sizeof(name));
+	CHECK(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0);
+	out("%s %s length %u", label, name, len);
+	CHECK(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &small) == 0);
+	out("%s %.3s length %u", label, name, small);
+}
+
+static int set_cc(int fd, const char *name)
+{
+	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
+}
+
+/* Of a listener, of what it accepts, and changed while open; both sides know cubic and reno. */
+static void test_congestion(void)
+{
+	int l = listen_here(0, 16), fd;
+	char c;
+
+	result("listener", set_cc(l, "reno"));
+	show_cc("listener", l);
+	tell(0);
+	fd = accept(l, NULL, NULL);
+	CHECK(fd >= 0);
+	show_cc("accepted", fd);
+	result("unknown", set_cc(fd, "nonsense"));
+	result("none", setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "", 0));
+	result("bad address", setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, (void *)1, 4));
+	show_cc("still", fd);
+	result("recv", recv(fd, &c, 1, 0));
+	result("cubic", set_cc(fd, "cubic"));
+	show_cc("changed", fd);
+	show_cc("listener", l);
+	result("send", send(fd, "y", 1, 0));
+	result("recv", recv(fd, &c, 1, 0));
+	close(fd);
+	close(l);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	result("unknown before connect", set_cc(fd, "nonsense"));
+	result("before connect", set_cc(fd, "cubic"));
+	show_cc("before", fd);
+	{
+		struct sockaddr_in sa = address(true, hear());
+
+		result("connect", connect(fd, (struct sockaddr *)&sa, sizeof(sa)));
+	}
+	show_cc("connected", fd);
+	result("reno", set_cc(fd, "reno"));
+	show_cc("connected", fd);
+	result("recv", recv(fd, &c, 1, 0));
+	close(fd);
+}
+
+static void peer_congestion(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	int fd = socket(AF_INET, SOCK_STREAM, 0), l;
+	char c;
+
+	hear();
+	CHECK(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	CHECK(send(fd, "x", 1, 0) == 1);
+	CHECK(recv(fd, &c, 1, 0) == 1);
+	CHECK(send(fd, "z", 1, 0) == 1);
+	recv(fd, &c, 1, 0);
+	close(fd);
+	l = listen_here(0, 1);
+	fd = accept(l, NULL, NULL);
+	CHECK(send(fd, "x", 1, 0) == 1);
+	recv(fd, &c, 1, 0);
+	close(fd);
+	close(l);
+}
+
 static void test_shutdown_wrong(void)
 {
 	int fd = accepted();
@@ -651,6 +729,7 @@ static const struct tcase cases[] = {
 	{"close_sends", test_close_sends, peer_linger},
 	{"accept_close_accept", test_accept_close_accept, peer_many},
 	{"queued_data", test_queued_data, peer_queued_data},
+	{"congestion", test_congestion, peer_congestion},
 	{"reuseport_close", test_reuseport_close, peer_reuseport_close},
 	{"shutdown_wrong", test_shutdown_wrong, peer_connect_wait},
 	{"unconnected", test_unconnected, peer_nothing},

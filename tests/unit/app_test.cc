@@ -970,6 +970,65 @@ TEST_F(App, Connect_BoundHandle_KeepsPort_DeathDropsHandshake)
 	close(h);
 }
 
+TEST_F(App, Setopt_Congestion_ListenersGoToConnectionsOpenOnesSwitch)
+{
+	uint32_t id;
+	int a = join(&id), lh = handle(fake_addr(2), 7023);
+	const uint32_t cubic = 1, dctcp = 2, reno = 3;
+	struct tas_msg m = message(TAS_CMD_LISTEN), read = message(TAS_CMD_SETOPT);
+	m.aux = 10;
+	m.opts.cc = reno;
+	Reply l = ask(a, m, {lh});
+	ASSERT_EQ(l.m.status, 0);
+	read.flags = TAS_OPT_LISTENER | TAS_OPT_READ;
+	read.id = l.m.id;
+	EXPECT_EQ(ask(a, read).m.opts.cc, reno);
+	learn_peer();
+	struct sp_conn *one = connect_peer(40000, 7023);
+	ASSERT_NE(one, nullptr);
+	EXPECT_STREQ(cc_algos[one->cc]->name, "reno");
+
+	struct tas_msg set = message(TAS_CMD_SETOPT);
+	set.flags = TAS_OPT_LISTENER;
+	set.id = l.m.id;
+	EXPECT_EQ(ask(a, set).m.status, 0); /* 0: the configuration's */
+	EXPECT_EQ(ask(a, read).m.opts.cc, cubic);
+	struct sp_conn *two = connect_peer(40001, 7023);
+	EXPECT_STREQ(cc_algos[two->cc]->name, "cubic");
+	EXPECT_STREQ(cc_algos[one->cc]->name, "reno"); /* as it began */
+
+	fp_app(sp->fp, id)->slot_flow[3] = one->id;
+	read.flags = TAS_OPT_READ;
+	read.slot = set.slot = 3;
+	read.aux = one->gen;
+	EXPECT_EQ(ask(a, read).m.opts.cc, reno);
+	set.flags = 0;
+	set.aux = one->gen;
+	set.opts.cc = dctcp;
+	fake_forget();
+	EXPECT_EQ(ask(a, set).m.status, 0);
+	EXPECT_EQ(ask(a, read).m.opts.cc, dctcp);
+	auto cc = messages(SP_CC_SET);
+	ASSERT_EQ(cc.size(), 1u);
+	EXPECT_EQ(cc[0].u.cc.flags, CC_PACED);
+	EXPECT_GT(cc[0].u.cc.pace_kbps, 0u);
+	EXPECT_EQ(cc[0].u.cc.cwnd, 0u); /* goes on from what it has */
+	EXPECT_EQ(cc[0].u.cc.ssthresh, 0u);
+	EXPECT_EQ(ask(a, set).m.status, 0); /* the same again changes nothing */
+	EXPECT_EQ(messages(SP_CC_SET).size(), 1u);
+	for (uint32_t unknown : {4u, ~0u}) {
+		set.opts.cc = unknown;
+		EXPECT_EQ(ask(a, set).m.status, -EINVAL);
+	}
+	read.aux = set.aux = one->gen + 7; /* the slot has another connection by now */
+	set.opts.cc = cubic;
+	EXPECT_EQ(ask(a, set).m.status, -ENOENT);
+	EXPECT_EQ(ask(a, read).m.status, -ENOENT);
+	EXPECT_STREQ(cc_algos[one->cc]->name, "dctcp");
+	close(a);
+	close(lh);
+}
+
 TEST_F(App, Setopt_ReachesHandshakeListenerAndFlow)
 {
 	uint32_t id;
