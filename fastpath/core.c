@@ -13,7 +13,6 @@
 #include "core.h"
 #include "tas/yield.h"
 
-#define TOKENS_PER_S   500u	 /* challenge ACKs a second and core (RFC 5961 section 7) */
 #define NO_FD_SLEEP_NS 200000ull /* a port that cannot wake us is looked at this often */
 #define RING_FULL_NS   100000ull /* closed flows wait for room in the event ring */
 #define CPU_LOOPS      1024u	 /* a core that never sleeps looks this often which CPU it is on */
@@ -59,6 +58,14 @@ static uint32_t (*const stages[])(struct fp_core *) = {
 	fp_events_flush, /* slow path: events and exception frames */
 };
 
+/* Not to be guessed from outside, without a system call. */
+static uint32_t random_at(const struct fp_core *core, uint64_t now_ns)
+{
+	uint64_t words[2] = {now_ns, core->id};
+
+	return (uint32_t)fp_keyed_hash(core->fp->conf.hash_key, words, 2);
+}
+
 static void set_now(struct fp_core *core, uint64_t now_ns)
 {
 	core->env.now_ns = now_ns;
@@ -66,7 +73,7 @@ static void set_now(struct fp_core *core, uint64_t now_ns)
 	if (now_ns - core->tokens_ns < NS_PER_S)
 		return;
 	core->tokens_ns = now_ns;
-	core->env.challenge_tokens = TOKENS_PER_S;
+	tcp_challenge_refill(&core->env, random_at(core, now_ns));
 }
 
 uint32_t fp_core_poll(struct fp_core *core, uint64_t now_ns)

@@ -33,7 +33,7 @@ static void sip_round(struct sip *s)
 	s->v2 = rotl(s->v2, 32);
 }
 
-static uint64_t siphash13(const uint64_t key[2], const uint64_t *words, uint32_t count)
+uint64_t fp_keyed_hash(const uint64_t key[2], const uint64_t *words, uint32_t count)
 {
 	struct sip s = {key[0] ^ 0x736f6d6570736575ull, key[1] ^ 0x646f72616e646f6dull,
 		key[0] ^ 0x6c7967656e657261ull, key[1] ^ 0x7465646279746573ull};
@@ -99,7 +99,7 @@ void fp_table_init(struct fp_table *t, struct fp_bucket *zeroed, uint32_t ngroup
 	t->ngroups = ngroups;
 	t->part = part;
 	for (i = 0; i < sizeof(t->key) / sizeof(t->key[0]); i++)
-		t->key[i] = siphash13(key, &i, 1);
+		t->key[i] = fp_keyed_hash(key, &i, 1);
 }
 
 static struct fp_bucket *first_bucket(const struct fp_table *t, uint32_t group, uint64_t hash)

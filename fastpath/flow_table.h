@@ -34,6 +34,8 @@ uint32_t fp_table_part(uint32_t max_flows, uint32_t ngroups);
 void fp_table_init(struct fp_table *t, struct fp_bucket *zeroed, uint32_t ngroups, uint32_t part,
 	const uint64_t key[2]);
 
+/* SipHash-1-3 of some words. */
+uint64_t fp_keyed_hash(const uint64_t key[2], const uint64_t *words, uint32_t count);
 uint64_t fp_table_hash(const struct fp_table *t, const struct tas_tuple *tuple);
 /* Brings the first bucket into the cache. */
 void fp_table_prefetch(const struct fp_table *t, uint32_t group, uint64_t hash);

@@ -10,13 +10,20 @@
  */
 #include <string.h>
 #include "priv.h"
+#include "tas/limit.h"
 
-#define PAWS_IDLE_MAX 1931191u /* 24 days in units of 2^30 ns: RFC 7323 section 5.5 */
+#define CHALLENGES_PER_S 500u	  /* on average, of one core */
+#define PAWS_IDLE_MAX	 1931191u /* 24 days in units of 2^30 ns: RFC 7323 section 5.5 */
 
 static uint32_t ack_now(struct fp_flow *f)
 {
 	f->flags |= FP_F_ACK_NOW;
 	return TCP_V_ACK;
+}
+
+void tcp_challenge_refill(struct tcp_env *env, uint32_t random)
+{
+	env->challenge_tokens = tas_limit_blur(CHALLENGES_PER_S, random);
 }
 
 /* RFC 5961 section 7: an ACK that a blind attacker can provoke costs a token. */

@@ -31,7 +31,7 @@ struct tcp_env {
 	struct tcp_sent *sent;		/* node 0; all cores use one array */
 	uint32_t min_rto_us; /* 200000 unless configured */
 	uint32_t rcvbuf_max, sndbuf_max;
-	uint32_t challenge_tokens; /* RFC 5961 section 7: refilled by the caller each second */
+	uint32_t challenge_tokens; /* RFC 5961 section 7: tcp_challenge_refill each second */
 	struct tas_fp_counters *cnt;
 };
 
@@ -51,6 +51,9 @@ void tcp_pool_join(const struct fp_flow_cold *c, struct tcp_env *env);
  * env->nsent is not the share.
  */
 void tcp_pool_balance(struct tcp_env *env, uint32_t share, uint32_t *spare);
+
+/* A second has passed: how many challenge ACKs the next one allows, by 32 random bits. */
+void tcp_challenge_refill(struct tcp_env *env, uint32_t random);
 
 /* Sets up a zeroed record from the handshake's result. Does not touch engine fields. */
 void tcp_install(struct fp_flow *f, struct fp_flow_cold *c, const struct fp_flow_init *in,

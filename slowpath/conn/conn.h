@@ -37,7 +37,7 @@ enum sp_conn_state {
 #define SP_CONN_PASSIVE 0x0010u
 #define SP_CONN_RETRANS                                                                            \
 	0x0020u /* its SYN or SYN-ACK was sent more than once: no RTT sample (Karn) */
-#define SP_CONN_QUEUED 0x0040u /* in its listener's accept queue, not yet taken */
+#define SP_CONN_QUEUED	0x0040u /* in its listener's accept queue, not yet taken */
 #define SP_CONN_HIDDEN	0x0800u /* place not shown yet: its core may not know it */
 #define SP_CONN_TIMER	0x0080u /* in the timer wheel */
 #define SP_CONN_HALF	0x0100u /* counted among the half-open ones */
@@ -104,7 +104,8 @@ struct sp_conns {
 	uint32_t wheel[SP_WHEEL_SLOTS]; /* first id of each slot */
 	uint64_t wheel_used[SP_WHEEL_SLOTS / 64];
 	uint64_t wheel_tick; /* next tick to be looked at */
-	uint64_t rst_tokens, rst_refill_ns;
+	uint64_t stray_ns;   /* start of the second that stray_tokens are for */
+	uint32_t stray_tokens;
 };
 
 int sp_conns_init(struct sp *sp, uint32_t max_conns, uint32_t max_timewait);

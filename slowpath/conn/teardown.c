@@ -10,20 +10,31 @@
 #include "conn/hash.h"
 #include "conn/internal.h"
 #include "net/internal.h"
+#include "random.h"
+#include "tas/limit.h"
 #include "tas/seq.h"
 
-#define STRAYS_PER_SECOND 1000u
+#define STRAYS_PER_SECOND 1000u /* on average */
 #define ISS_GAP                                                                                    \
 	65538u /* beyond all that the old connection can have in flight (RFC 1122 4.2.2.13) */
 #define TICK_NS 1000000000ull
 
 int sp_stray_allowed(struct sp *sp)
 {
-	if (sp_token(
-		    &sp->conns.rst_tokens, &sp->conns.rst_refill_ns, STRAYS_PER_SECOND, sp->now_ns))
-		return 1;
-	sp->cnt.drop_icmp_rate++;
-	return 0;
+	struct sp_conns *cs = &sp->conns;
+	uint32_t random;
+
+	if (cs->stray_ns == 0 || sp->now_ns - cs->stray_ns >= TICK_NS) {
+		sp_random(&random, sizeof(random));
+		cs->stray_ns = sp->now_ns;
+		cs->stray_tokens = tas_limit_blur(STRAYS_PER_SECOND, random);
+	}
+	if (cs->stray_tokens == 0) {
+		sp->cnt.drop_icmp_rate++;
+		return 0;
+	}
+	cs->stray_tokens--;
+	return 1;
 }
 
 /* ---- TIME-WAIT records ---- */

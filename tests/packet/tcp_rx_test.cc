@@ -256,6 +256,25 @@ TEST_F(Rx, established_old_bare_acks_cannot_provoke_more_than_the_tokens)
 	EXPECT_EQ(2u, h->cnt.challenge_acks);
 }
 
+/* RFC 5961 section 7, CVE-2016-5696: 500 on average, from 250 to 749, each as likely. */
+TEST_F(Rx, challenge_allowance_follows_the_random_number)
+{
+	const struct {
+		uint32_t random, tokens;
+	} cases[] = {{0, 250}, {1, 251}, {499, 749}, {500, 250}, {UINT32_MAX, 250 + UINT32_MAX % 500}};
+
+	for (auto &k : cases) {
+		tcp_challenge_refill(&h->env, k.random);
+		EXPECT_EQ(k.tokens, h->env.challenge_tokens) << k.random;
+	}
+	tcp_challenge_refill(&h->env, 7);
+	in_data(0, 1000);
+	sent.clear();
+	for (int i = 0; i < 1000; i++)
+		in_data(500, 0);
+	EXPECT_EQ(257u, sent.size());
+}
+
 /* RFC 9293 3.10.7.4: FIN. */
 TEST_F(Rx, established_fin_takes_a_position_and_is_acked)
 {

@@ -2,6 +2,7 @@
  * The engine end to end in one thread and virtual time: frames in, frames out, a program on a real
  * region.
  */
+#include <set>
 #include <gtest/gtest.h>
 #include "engine.h"
 
@@ -324,6 +325,25 @@ TEST(Exceptions, ASynFloodStarvesNobodyElse)
 	while (fp_exc_next(e.fp, &x))
 		found |= x.len == 42;
 	EXPECT_TRUE(found);
+}
+
+/* RFC 5961 section 7, CVE-2016-5696: how many challenge ACKs a second allows is not to be guessed. */
+TEST(Exceptions, TheAllowanceOfChallengeAcksChangesEverySecond)
+{
+	Connected t;
+	std::set<uint32_t> seen;
+
+	for (int i = 0; i < 20; i++) {
+		t.e.pass(1000000000);
+		uint32_t tokens = t.e.core().env.challenge_tokens;
+		EXPECT_GE(tokens, 250u);
+		EXPECT_LT(tokens, 750u);
+		seen.insert(tokens);
+		t.e.core().env.challenge_tokens = 0;
+		t.e.pass(100000000);
+		EXPECT_EQ(t.e.core().env.challenge_tokens, 0u) << "a second is a second";
+	}
+	EXPECT_GT(seen.size(), 10u);
 }
 
 TEST(Exceptions, AFrameTheSlowPathHandsBackIsReceived)
