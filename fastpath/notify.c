@@ -37,7 +37,7 @@ void fp_news(struct fp_core *core, uint32_t id, int notify)
 void fp_publish(struct fp *fp, uint32_t id)
 {
 	const struct fp_flow *f = &fp->flows[id];
-	struct fp_flow_cold *c = &fp->cold[id];
+	const struct fp_flow_cold *c = &fp->cold[id];
 	const struct fp_app *app = &fp->apps[f->app];
 	struct tas_sock *s;
 
@@ -45,6 +45,7 @@ void fp_publish(struct fp *fp, uint32_t id)
 		return;
 	s = fp_slot_sock(app, f->slot);
 	tas_store(&s->tx_limit, c->tx_limit);
+	tas_store(&s->rx_full, (uint16_t)tcp_rx_full(f, c));
 	tas_store_rel(&s->tx_una, fp_tx_una(f));
 	tas_store_rel(&s->rx_head, fp_rx_head(f));
 	tas_store_rel(&s->state, c->state);

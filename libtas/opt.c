@@ -62,7 +62,9 @@ static bool keep_socket(struct lt_desc *d, int fd, int name, const void *val, so
 		return true;
 	case SO_RCVBUF:
 	case SO_RCVBUFFORCE:
-		o->wire.rcvbuf = read_back(fd, SO_RCVBUF);
+		/* Half of it is for the kernel's own bookkeeping (socket(7)): the window is the
+		 * rest. */
+		o->wire.rcvbuf = read_back(fd, SO_RCVBUF) / 2;
 		return true;
 	case SO_SNDBUF:
 	case SO_SNDBUFFORCE:
@@ -296,7 +298,7 @@ static void settle_handle(struct lt_desc *d, int fd)
 		{IPPROTO_TCP, TCP_KEEPCNT, w->keepcnt},
 		{IPPROTO_TCP, TCP_USER_TIMEOUT, w->user_timeout_ms},
 		{IPPROTO_IP, IP_TOS, w->tos},
-		{SOL_SOCKET, SO_RCVBUF, w->rcvbuf / 2},
+		{SOL_SOCKET, SO_RCVBUF, w->rcvbuf},
 		{SOL_SOCKET, SO_SNDBUF, w->sndbuf / 2},
 		{SOL_SOCKET, SO_RCVLOWAT, d->opts.rcvlowat},
 	};

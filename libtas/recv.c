@@ -54,7 +54,8 @@ static void publish(struct rx *x, uint64_t before)
 	x->s->rx_chunk = x->chunk;
 	tas_store(&x->d->rx_pos, x->pos);
 	tas_store_rel(&x->s->rx_tail, x->pos);
-	if (before >> TAS_CHUNK_SHIFT != x->pos >> TAS_CHUNK_SHIFT)
+	/* R1: rx_full is stored before the rx_head that x->head was loaded from. */
+	if (before >> TAS_CHUNK_SHIFT != x->pos >> TAS_CHUNK_SHIFT || tas_load(&x->s->rx_full))
 		lt_ring(x->d);
 }
 

@@ -37,6 +37,14 @@ uint64_t lt_conn_unread(const struct lt_desc *d)
 	return head > pos ? head - pos : 0;
 }
 
+/* As many bytes as asked for, or as many as there will be before some are read. */
+static bool enough(const struct lt_desc *d, uint64_t need)
+{
+	uint64_t n = lt_conn_unread(d);
+
+	return n >= need || (n != 0 && tas_load(&d->s->rx_full));
+}
+
 uint64_t lt_conn_unsent(const struct lt_desc *d)
 {
 	uint64_t head = tas_load(&d->s->tx_head);
@@ -162,7 +170,7 @@ static uint32_t rx_events(struct lt_desc *d, uint32_t state, uint32_t flags)
 
 	if ((state & (TAS_SOCK_RX_FIN | TAS_SOCK_ERROR)) || (flags & LT_D_SHUT_RD))
 		return EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	return lt_conn_unread(d) >= low ? EPOLLIN | EPOLLRDNORM : 0;
+	return enough(d, low) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
 static uint32_t tx_events(struct lt_desc *d, uint32_t state, uint32_t flags, uint32_t wanted)
@@ -212,7 +220,7 @@ static bool arrived(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t ne
 	if (state & (TAS_SOCK_ERROR | TAS_SOCK_MOVING))
 		return true;
 	if ((what & LT_WAIT_RX) &&
-		((state & TAS_SOCK_RX_FIN) || (flags & LT_D_SHUT_RD) || lt_conn_unread(d) >= need))
+		((state & TAS_SOCK_RX_FIN) || (flags & LT_D_SHUT_RD) || enough(d, need)))
 		return true;
 	if ((what & LT_WAIT_TX) && ((flags & LT_D_SHUT_WR) || lt_tx_writable(d, &room)))
 		return true;

@@ -8,7 +8,8 @@
 #include "app_internal.h"
 
 #define GROUPS_MAX   1024
-#define BUF_MIN	     4096u
+#define SNDBUF_MIN   4096u
+#define RCVBUF_MIN   1152u  /* what Linux makes of SO_RCVBUF 0 */
 #define KEEP_S_MAX   32767u /* tcp(7) */
 #define KEEP_CNT_MAX 127u
 #define MAXSEG_MIN   88u /* as Linux: TCP_MIN_MSS */
@@ -112,8 +113,10 @@ int sp_policy_opts(const struct sp *sp, const struct tas_sockopts *in, struct ta
 	if (o.keepcnt == 0)
 		out->keepcnt = sp->conf.keepalive_count;
 	if (o.rcvbuf != 0)
-		out->rcvbuf = at_most(o.rcvbuf < BUF_MIN ? BUF_MIN : o.rcvbuf, sp->conf.rcvbuf_max);
+		out->rcvbuf =
+			at_most(o.rcvbuf < RCVBUF_MIN ? RCVBUF_MIN : o.rcvbuf, sp->conf.rcvbuf_max);
 	if (o.sndbuf != 0)
-		out->sndbuf = at_most(o.sndbuf < BUF_MIN ? BUF_MIN : o.sndbuf, sp->conf.sndbuf_max);
+		out->sndbuf =
+			at_most(o.sndbuf < SNDBUF_MIN ? SNDBUF_MIN : o.sndbuf, sp->conf.sndbuf_max);
 	return 0;
 }

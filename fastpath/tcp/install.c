@@ -84,7 +84,7 @@ static void set_buffers(struct fp_flow *f, struct tcp_cold *c, const struct tcp_
 {
 	if (o->rcvbuf != 0) {
 		f->rx_buf = min_u32(
-			max_u32(o->rcvbuf, TCP_BUF_MIN), max_u32(env->rcvbuf_max, TCP_BUF_MIN));
+			max_u32(o->rcvbuf, TCP_RCVBUF_MIN), max_u32(env->rcvbuf_max, TCP_BUF_MIN));
 		c->rcv_fixed = 1;
 	}
 	if (o->sndbuf != 0) {

@@ -21,6 +21,7 @@
 #define TCP_DUPTHRESH	 3u
 #define TCP_BUF_INIT	 65536u
 #define TCP_BUF_MIN	 32768u
+#define TCP_RCVBUF_MIN	 1152u /* what Linux makes of SO_RCVBUF 0 */
 #define TCP_MSS_MIN	 48u
 #define TCP_CWND_MAX	 0x40000000u
 #define TCP_SSTHRESH_INF 0x7fffffffu

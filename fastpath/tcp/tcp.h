@@ -98,6 +98,9 @@ uint32_t tcp_rx_stored(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env
 uint32_t tcp_app(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env, uint64_t rx_read,
 	uint64_t tx_head);
 
+/* Can the peer hardly send before the program reads? */
+int tcp_rx_full(const struct fp_flow *f, const struct fp_flow_cold *c);
+
 /* What to send next. */
 struct tcp_tx {
 	uint64_t pos;  /* first stream position */

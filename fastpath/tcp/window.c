@@ -53,6 +53,12 @@ int tcp_window_update_due(const struct fp_flow *f, const struct tcp_cold *c)
 	return edge - old >= known;
 }
 
+/* Less than the smallest update we send (tcp_window_update_due): nothing else would open it. */
+int tcp_rx_full(const struct fp_flow *f, const struct fp_flow_cold *c)
+{
+	return rx_window(f) < 2 * opening_min(f, &c->tcp);
+}
+
 static uint32_t rcv_max(const struct fp_flow *f, const struct tcp_env *env)
 {
 	return min_u32(env->rcvbuf_max, 65535u << f->rcv_wscale);

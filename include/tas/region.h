@@ -110,7 +110,9 @@ struct tas_sock {
 	uint64_t tx_limit;	 /* A may fill up to this position (send buffer) */
 	uint32_t error;		 /* errno, valid with TAS_SOCK_ERROR */
 	uint32_t gen;		 /* generation of the flow bound to the slot */
-	uint32_t core;		 /* whose bell to ring */
+	uint16_t core;		 /* whose bell to ring */
+	uint16_t rx_full;	 /* 1: the peer's window is as good as used up; stored before rx_head. A does not wait for more
+				  * bytes then, and rings after every read */
 	uint32_t flow;		 /* flow id, as in tasctl flows */
 	uint64_t rx_kept;	 /* with MOVED: rx_tail that was heard (tx_limit: tx_head that was heard) */
 	/* Line 1, A. */

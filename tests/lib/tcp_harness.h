@@ -96,6 +96,8 @@ class Host
 		in.irs = irs;
 		in.snd_wnd = peer_wnd;
 		in.rcv_adv = irs + 1 + 65535;
+		if (cfg.opts.rcvbuf != 0 && cfg.opts.rcvbuf < 65535)
+			in.rcv_adv = irs + 1 + cfg.opts.rcvbuf; /* as the slow path's SYN said */
 		in.mss = cfg.mss;
 		in.snd_wscale = in.rcv_wscale = cfg.wscale;
 		in.has_ts = cfg.ts;

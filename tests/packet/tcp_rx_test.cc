@@ -675,7 +675,39 @@ TEST_F(Rx, window_of_so_rcvbuf_is_fixed)
 	EXPECT_EQ(50000u, h->f.rx_buf);
 	conf.opts.rcvbuf = 1;
 	start();
-	EXPECT_EQ(32768u, h->f.rx_buf);
+	EXPECT_EQ(1152u, h->f.rx_buf);
+}
+
+/* socket(7): SO_RCVBUF of less than 64 KiB holds from the first segment on, and is all there ever is. */
+TEST_F(Rx, window_of_small_so_rcvbuf_closes_and_opens_within_it)
+{
+	const uint64_t most = 4096 + 4096 / 16 + 128; /* window.c: rounding may add up to so much */
+	uint64_t pos = 0;
+
+	conf.opts.rcvbuf = 4096;
+	start();
+	settled();
+	EXPECT_EQ(rx_seq(&h->f, 0) + 4096u, h->f.rx_adv);
+	for (int round = 0; round < 20; round++) {
+		uint64_t begin = pos;
+
+		for (int i = 0; i < 10; i++) { /* twice what fits */
+			in_data((int64_t)pos, MSS);
+			pos = h->f.rx_nxt;
+			ASSERT_LE(h->f.rx_adv - rx_seq(&h->f, h->f.rx_read), most);
+		}
+		EXPECT_GE(pos - begin, 4096u - MSS);
+		EXPECT_LE(pos - begin, most);
+		ASSERT_FALSE(sent.empty());
+		EXPECT_EQ(window(sent.back()), 0u);
+		EXPECT_TRUE(tcp_rx_full(&h->f, &h->c)) << "the program is to tell when it reads";
+		read(pos);
+		EXPECT_FALSE(tcp_rx_full(&h->f, &h->c));
+		ASSERT_FALSE(sent.empty());
+		EXPECT_GE(window(sent.back()), 4096u - 128u);
+		EXPECT_LE(window(sent.back()), most);
+		sent.clear();
+	}
 }
 
 TEST_F(Rx, window_segment_beyond_it_acknowledges_nothing)

@@ -233,6 +233,39 @@ static void test_rcvlowat(void)
 	close(fd);
 }
 
+/* SO_RCVBUF before listen(): a peer gets rid of no more than that, and all of it arrives in the end. */
+static void test_rcvbuf_small(void)
+{
+	struct sockaddr_in sa = address(false, 0);
+	int l = socket(AF_INET, SOCK_STREAM, 0), bytes = 6000, fd, n = 0, before = -1;
+	socklen_t len = sizeof(bytes);
+	static uint8_t buf[50000];
+
+	CHECK(setsockopt(l, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) == 0);
+	CHECK(bind(l, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	CHECK(listen(l, 1) == 0);
+	tell(port_of(l));
+	fd = accept(l, NULL, NULL);
+	CHECK(fd >= 0);
+	CHECK(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &len) == 0);
+	out("SO_RCVBUF %d", bytes);
+	tell(300000);
+	while (n == 0 || n != before) {
+		struct timespec ms = {0, 100000000};
+
+		before = n;
+		nanosleep(&ms, NULL);
+		CHECK(ioctl(fd, FIONREAD, &n) == 0);
+	}
+	out("within the buffer %d", n > 0 && n <= bytes);
+	tell(0);
+	result("waitall beyond the buffer", recv(fd, buf, sizeof(buf), MSG_WAITALL));
+	out("right %d", right(buf, sizeof(buf), 0));
+	out("got %ld", (long)recv_all(fd, sizeof(buf), 1000000, 5000));
+	close(fd);
+	close(l);
+}
+
 /* Reads of odd sizes across every boundary. */
 static void test_odd_reads(void)
 {
@@ -693,6 +726,7 @@ static const struct tcase cases[] = {
 	{"rcvtimeo", test_rcvtimeo, peer_source},
 	{"accept_timeo", test_accept_timeo, peer_two},
 	{"rcvlowat", test_rcvlowat, peer_source},
+	{"rcvbuf_small", test_rcvbuf_small, peer_source},
 	{"odd_reads", test_odd_reads, peer_source},
 	{"bulk_in", test_bulk_in, peer_source},
 	{"slow_reader", test_slow_reader, peer_source},

@@ -91,6 +91,44 @@ TEST_P(PassiveOptions, SynOffered_OnlyThatIsAnswered)
 
 INSTANTIATE_TEST_SUITE_P(All, PassiveOptions, testing::Range(0, 32));
 
+/* SO_RCVBUF of less than 64 KiB bounds the window from the first segment on (socket(7)). */
+TEST_F(Conn, SmallRcvbuf_BoundsWindowOfSynAckAndSyn)
+{
+	struct tas_sockopts small = {}, opts;
+	small.rcvbuf = 5000;
+	ASSERT_EQ(sp_policy_opts(sp, &small, &opts), 0);
+	listener(app, 80)->opts = opts;
+	struct wire_tcp syn = head(40000, 80, TCP_SYN, 5000);
+	syn.wscale = 3;
+	receive(syn);
+	EXPECT_EQ(sent().wnd, 5000);
+	receive(head(40000, 80, TCP_ACK, 5001, sent().seq + 1));
+	auto in = messages(SP_FLOW_INSTALL);
+	ASSERT_EQ(in.size(), 1u);
+	EXPECT_EQ(in[0].u.install.rcv_adv, 5001u + 5000u);
+	EXPECT_EQ(in[0].u.install.opts.rcvbuf, 5000u);
+
+	fake_forget();
+	struct tas_tuple t = tuple(0, 8080);
+	struct sp_conn *c = nullptr;
+	ASSERT_EQ(sp_connect(sp, app, 3, &t, &opts, &c), 0);
+	EXPECT_EQ(sent().wnd, 5000);
+	struct wire_tcp sa = head(8080, ntohs(c->tuple.lport), TCP_SYN | TCP_ACK, 9000, c->iss + 1);
+	sa.wscale = 3;
+	receive(sa);
+	EXPECT_EQ(sent().wnd, 5000 >> 7);
+	in = messages(SP_FLOW_INSTALL);
+	ASSERT_EQ(in.size(), 1u);
+	EXPECT_EQ(in[0].u.install.rcv_adv, 9001u + 5000u);
+	/* no more than configured, no less than Linux gives */
+	small.rcvbuf = UINT32_MAX;
+	ASSERT_EQ(sp_policy_opts(sp, &small, &opts), 0);
+	EXPECT_EQ(opts.rcvbuf, sp->conf.rcvbuf_max);
+	small.rcvbuf = 1;
+	ASSERT_EQ(sp_policy_opts(sp, &small, &opts), 0);
+	EXPECT_EQ(opts.rcvbuf, 1152u);
+}
+
 TEST_F(Conn, Listen_SynToClosedPort_Rst)
 {
 	receive(head(40000, 81, TCP_SYN, 5000));
