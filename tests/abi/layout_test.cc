@@ -54,6 +54,7 @@ TEST(Layout, slot)
 	AT(tas_sock, error, 40);
 	AT(tas_sock, gen, 44);
 	AT(tas_sock, core, 48);
+	AT(tas_sock, rx_full, 50);
 	AT(tas_sock, flow, 52);
 	AT(tas_sock, rx_kept, 56);
 	AT(tas_sock, rx_tail, 64);
