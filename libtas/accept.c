@@ -144,7 +144,6 @@ static void fill_conn(
 	lt_slot_reset(s);
 	s->take_flow = tas_load(&e->flow);
 	s->take_gen = n->gen;
-	s->rx_lowat = n->opts.rcvlowat;
 	tas_store_rel(&s->want, TAS_SOCK_TAKE | (n->opts.nodelay ? TAS_SOCK_NODELAY : 0) |
 					(lt_flags(n) & LT_D_CORK ? TAS_SOCK_CORK : 0));
 }

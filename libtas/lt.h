@@ -73,9 +73,8 @@ struct lt_opts {
 	struct tas_sockopts wire;	   /* as the daemon is told */
 	uint64_t rcvtimeo_ns, sndtimeo_ns; /* 0 = for ever */
 	int32_t linger_s;		   /* SO_LINGER, -1 = off */
-	uint32_t rcvlowat;
 	uint32_t ignored; /* options without effect that were set before it was decided */
-	uint8_t nodelay, reuseport, quickack_off, pad[1];
+	uint8_t nodelay, reuseport, pad[2];
 };
 
 struct lt_desc {

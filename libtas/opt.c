@@ -81,10 +81,8 @@ static bool keep_socket(struct lt_desc *d, int fd, int name, const void *val, so
 		o->sndtimeo_ns = timeval_ns(val, len);
 		break;
 	case SO_RCVLOWAT:
-		o->rcvlowat = (uint32_t)int_value(val, len);
-		if (d->kind == LT_CONN)
-			tas_store(&d->s->rx_lowat, o->rcvlowat);
-		break;
+		o->wire.rcvlowat = read_back(fd, SO_RCVLOWAT); /* no more than half of the buffer */
+		return true;
 	case SO_REUSEPORT:
 		o->reuseport = int_value(val, len) != 0;
 		break;
@@ -300,7 +298,7 @@ static void settle_handle(struct lt_desc *d, int fd)
 		{IPPROTO_IP, IP_TOS, w->tos},
 		{SOL_SOCKET, SO_RCVBUF, w->rcvbuf},
 		{SOL_SOCKET, SO_SNDBUF, w->sndbuf / 2},
-		{SOL_SOCKET, SO_RCVLOWAT, d->opts.rcvlowat},
+		{SOL_SOCKET, SO_RCVLOWAT, w->rcvlowat},
 	};
 	size_t i;
 

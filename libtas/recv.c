@@ -128,7 +128,7 @@ static int why_empty(struct lt_desc *d)
 
 static size_t low_water(const struct lt_desc *d, size_t total, int flags)
 {
-	size_t low = d->opts.rcvlowat > 1 ? d->opts.rcvlowat : 1;
+	size_t low = d->opts.wire.rcvlowat > 1 ? d->opts.wire.rcvlowat : 1;
 
 	if (flags & MSG_WAITALL)
 		return total != 0 ? total : 1;

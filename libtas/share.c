@@ -144,7 +144,6 @@ static void ask(struct lt_ctx *c, const struct lt_desc *d, uint32_t slot, struct
 	s->take_flow = d->flow;
 	s->take_gen = d->gen;
 	s->evq = c == d->ctx ? d->evq : 0;
-	s->rx_lowat = d->opts.rcvlowat;
 	if (claim(d, slot) < 0) {
 		show_reset(s, d->gen);
 		return;

@@ -105,7 +105,6 @@ static int ask_connect(
 	d->s->want = (d->opts.nodelay ? TAS_SOCK_NODELAY : 0) |
 		     (lt_flags(d) & LT_D_CORK ? TAS_SOCK_CORK : 0);
 	d->s->evq = d->evq;
-	d->s->rx_lowat = d->opts.rcvlowat;
 	m.slot = slot;
 	memcpy(m.raddr, addr, 16);
 	bound_to(fd, &m);
@@ -279,7 +278,6 @@ int lt_shutdown(struct lt_desc *d, int fd, int how)
 		return (int)lt_ret(-ENOTCONN);
 	if (how != SHUT_WR) {
 		tas_fetch_or(&d->flags, LT_D_SHUT_RD);
-		lt_conn_want(d, TAS_SOCK_SHUT_RD, 0);
 	}
 	if (how != SHUT_RD) {
 		tas_fetch_or(&d->flags, LT_D_SHUT_WR);

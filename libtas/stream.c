@@ -166,7 +166,7 @@ int lt_conn_error(struct lt_desc *d)
 
 static uint32_t rx_events(struct lt_desc *d, uint32_t state, uint32_t flags)
 {
-	uint64_t low = d->opts.rcvlowat > 1 ? d->opts.rcvlowat : 1;
+	uint64_t low = d->opts.wire.rcvlowat > 1 ? d->opts.wire.rcvlowat : 1;
 
 	if ((state & (TAS_SOCK_RX_FIN | TAS_SOCK_ERROR)) || (flags & LT_D_SHUT_RD))
 		return EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;

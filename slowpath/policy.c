@@ -95,7 +95,7 @@ static uint32_t at_most(uint32_t v, uint32_t max)
 int sp_policy_opts(const struct sp *sp, const struct tas_sockopts *in, struct tas_sockopts *out)
 {
 	const struct tas_sockopts o = *in;
-	static const uint32_t zero[6];
+	static const uint32_t zero[sizeof(o.zero) / sizeof(o.zero[0])];
 
 	if (o.keepalive > 1 || !zero_or_within(o.keepidle_s, 1, KEEP_S_MAX) ||
 		!zero_or_within(o.keepintvl_s, 1, KEEP_S_MAX) ||
@@ -115,6 +115,7 @@ int sp_policy_opts(const struct sp *sp, const struct tas_sockopts *in, struct ta
 	if (o.rcvbuf != 0)
 		out->rcvbuf =
 			at_most(o.rcvbuf < RCVBUF_MIN ? RCVBUF_MIN : o.rcvbuf, sp->conf.rcvbuf_max);
+	out->rcvlowat = at_most(o.rcvlowat, sp->conf.rcvbuf_max / 2);
 	if (o.sndbuf != 0)
 		out->sndbuf =
 			at_most(o.sndbuf < SNDBUF_MIN ? SNDBUF_MIN : o.sndbuf, sp->conf.sndbuf_max);

@@ -87,6 +87,8 @@ static void set_buffers(struct fp_flow *f, struct tcp_cold *c, const struct tcp_
 			max_u32(o->rcvbuf, TCP_RCVBUF_MIN), max_u32(env->rcvbuf_max, TCP_BUF_MIN));
 		c->rcv_fixed = 1;
 	}
+	if (o->rcvlowat > 1)
+		tcp_window_lowat(f, c, env, o->rcvlowat);
 	if (o->sndbuf != 0) {
 		/* What the program was promised stays promised. */
 		c->tx_limit_min = max_u64(c->tx_limit_min, f->tx_una + c->snd_buf);

@@ -131,6 +131,8 @@ int tcp_feedback_due(const struct fp_flow *f, const struct tcp_cold *c, const st
 /* window.c */
 uint16_t tcp_window_advertise(struct fp_flow *f, const struct tcp_cold *c);
 int tcp_window_update_due(const struct fp_flow *f, const struct tcp_cold *c);
+void tcp_window_lowat(
+	struct fp_flow *f, const struct tcp_cold *c, const struct tcp_env *env, uint32_t lowat);
 void tcp_window_tune(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env);
 
 /* ooo.c */

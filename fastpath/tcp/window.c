@@ -64,6 +64,16 @@ static uint32_t rcv_max(const struct fp_flow *f, const struct tcp_env *env)
 	return min_u32(env->rcvbuf_max, 65535u << f->rcv_wscale);
 }
 
+/* The program wants to be told of `lowat` bytes at once: twice that must fit, as in Linux. */
+void tcp_window_lowat(
+	struct fp_flow *f, const struct tcp_cold *c, const struct tcp_env *env, uint32_t lowat)
+{
+	uint32_t max = rcv_max(f, env);
+
+	if (!c->rcv_fixed)
+		f->rx_buf = max_u32(f->rx_buf, lowat < max / 2 ? 2 * lowat : max);
+}
+
 /*
  * Dynamic right-sizing: a program that consumes more than half of the buffer within a round trip is
  * held back by it, or soon will be (the sender doubles per round trip in slow start).

@@ -79,7 +79,8 @@ struct tas_sockopts {
 	uint32_t maxseg;	 /* TCP_MAXSEG, bytes */
 	uint32_t cc;		 /* 0 default, else 1 + index of the algorithm (TAS_CC_NAMES) */
 	uint32_t tos;		 /* IP_TOS */
-	uint32_t zero[6];
+	uint32_t rcvlowat;	 /* SO_RCVLOWAT, bytes: a buffer that is not fixed gets room for twice that */
+	uint32_t zero[5];
 };
 
 static_assert(sizeof(struct tas_sockopts) == 64, "fixed size");

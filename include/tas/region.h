@@ -91,7 +91,6 @@ static_assert(offsetof(struct tas_region, rx_wanted) == 192, "run-time line star
 #define TAS_SOCK_CLOSED	  0x0002u /* no holder left: finish sending, deliver nothing more */
 #define TAS_SOCK_ABORT	  0x0004u /* reset the peer (SO_LINGER 0, or unread data at close) */
 #define TAS_SOCK_TAKE	  0x0008u /* bind flow take_flow (accepted) to this slot */
-#define TAS_SOCK_SHUT_RD  0x0010u /* received data may be discarded */
 #define TAS_SOCK_NODELAY  0x0020u /* send partial segments at once */
 #define TAS_SOCK_CORK	  0x0040u /* hold partial segments (up to 200 ms) */
 
@@ -124,7 +123,6 @@ struct tas_sock {
 	uint32_t take_flow, take_gen; /* with TAS_SOCK_TAKE */
 	uint32_t evq;		 /* event queue that this slot's news go to */
 	uint32_t tx_wait;	 /* 1: tell me when tx_una moves (F clears by exchange when it has told) */
-	uint32_t rx_lowat;	 /* SO_RCVLOWAT, bytes; 0 and 1 mean any */
 	/* Line 2, A only (shared by the threads and processes that hold the description). */
 	uint32_t rx_lock __attribute__((aligned(TAS_CACHELINE)));
 	uint32_t tx_lock;	     /* 0 or the tid that holds it */

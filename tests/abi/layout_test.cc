@@ -65,7 +65,6 @@ TEST(Layout, slot)
 	AT(tas_sock, take_flow, 96);
 	AT(tas_sock, evq, 104);
 	AT(tas_sock, tx_wait, 108);
-	AT(tas_sock, rx_lowat, 112);
 	AT(tas_sock, rx_lock, 128);
 	AT(tas_sock, wake, 192);
 	AT(tas_sock, laddr, 200);

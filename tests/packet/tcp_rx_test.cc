@@ -678,6 +678,32 @@ TEST_F(Rx, window_of_so_rcvbuf_is_fixed)
 	EXPECT_EQ(1152u, h->f.rx_buf);
 }
 
+/* socket(7) SO_RCVLOWAT: what a program wants to see at once fits twice, unless it fixed the buffer. */
+TEST_F(Rx, window_has_room_for_twice_so_rcvlowat)
+{
+	const struct {
+		uint32_t lowat, rcvbuf, buf;
+	} cases[] = {{100000, 0, 200000}, {1, 0, 65536}, {20000, 0, 65536}, {100000, 40000, 40000},
+		{5000000, 0, 6u << 20}, {UINT32_MAX, 0, 6u << 20}};
+
+	for (auto &k : cases) {
+		conf.opts.rcvlowat = k.lowat;
+		conf.opts.rcvbuf = k.rcvbuf;
+		start();
+		EXPECT_EQ(k.buf, h->f.rx_buf) << k.lowat;
+	}
+	conf.opts.rcvlowat = 100000;
+	conf.opts.rcvbuf = 0;
+	start();
+	settled();
+	uint64_t pos = 0;
+	for (; pos < 100 * MSS; pos += MSS) {
+		in_data((int64_t)pos, MSS);
+		ASSERT_FALSE(tcp_rx_full(&h->f, &h->c)) << "it may wait for all of them";
+	}
+	EXPECT_EQ(100u * MSS, h->f.rx_nxt);
+}
+
 /* socket(7): SO_RCVBUF of less than 64 KiB holds from the first segment on, and is all there ever is. */
 TEST_F(Rx, window_of_small_so_rcvbuf_closes_and_opens_within_it)
 {

@@ -233,6 +233,54 @@ static void test_rcvlowat(void)
 	close(fd);
 }
 
+/* More than the first window: poll() waits for all of it all the same. */
+static void test_rcvlowat_large(void)
+{
+	int fd = accepted(), low = 80000, n = 0, get = 0;
+	socklen_t len = sizeof(get);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	result("setsockopt", setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)));
+	result("getsockopt", getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &get, &len));
+	out("SO_RCVLOWAT %d", get);
+	tell(79999);
+	await_bytes(fd, 79999);
+	result("poll", poll(&p, 1, 0));
+	tell(1);
+	result("poll", poll(&p, 1, 20000));
+	CHECK(ioctl(fd, FIONREAD, &n) == 0);
+	out("there %d", n);
+	tell(0);
+	out("got %ld", (long)recv_all(fd, 0, 79999, 5000));
+	close(fd);
+}
+
+/* After SHUT_RD nothing is waited for; what comes all the same is there to be read. */
+static void test_shut_rd(void)
+{
+	int fd = accepted();
+	char buf[100];
+
+	tell(10);
+	await_bytes(fd, 10);
+	result("shutdown", shutdown(fd, SHUT_RD));
+	out("poll %s", bits((unsigned)await(fd, POLLIN | POLLRDHUP)));
+	result("recv what was there", recv(fd, buf, sizeof(buf), 0));
+	result("recv", recv(fd, buf, sizeof(buf), 0));
+	out("poll %s", bits((unsigned)await(fd, POLLIN | POLLRDHUP)));
+	tell(20);
+	await_bytes(fd, 20);
+	result("peek", recv(fd, buf, 5, MSG_PEEK));
+	result("recv what came", recv(fd, buf, sizeof(buf), 0));
+	out("right %d", right((uint8_t *)buf, 20, 0));
+	result("waitall", recv(fd, buf, sizeof(buf), MSG_WAITALL));
+	result("dontwait", recv(fd, buf, sizeof(buf), MSG_DONTWAIT));
+	result("again", shutdown(fd, SHUT_RD));
+	tell(0);
+	result("send", send(fd, "x", 1, MSG_NOSIGNAL));
+	close(fd);
+}
+
 /* SO_RCVBUF before listen(): a peer gets rid of no more than that, and all of it arrives in the end. */
 static void test_rcvbuf_small(void)
 {
@@ -726,6 +774,8 @@ static const struct tcase cases[] = {
 	{"rcvtimeo", test_rcvtimeo, peer_source},
 	{"accept_timeo", test_accept_timeo, peer_two},
 	{"rcvlowat", test_rcvlowat, peer_source},
+	{"rcvlowat_large", test_rcvlowat_large, peer_source},
+	{"shut_rd", test_shut_rd, peer_source},
 	{"rcvbuf_small", test_rcvbuf_small, peer_source},
 	{"odd_reads", test_odd_reads, peer_source},
 	{"bulk_in", test_bulk_in, peer_source},
