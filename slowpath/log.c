@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 1024
@@ -52,34 +53,70 @@ static size_t clamp(size_t used, int added)
 	return n < LINE_MAX_BYTES - 1 ? n : LINE_MAX_BYTES - 2;
 }
 
-/* Is standard error the journal? sd-daemon(3): JOURNAL_STREAM names it by device and inode. */
-static int to_journal(void)
+enum sink { SINK_UNKNOWN, SINK_JOURNAL, SINK_DATED, SINK_PLAIN };
+
+/*
+ * Is standard error the journal? sd-daemon(3): JOURNAL_STREAM names it by device and inode. A terminal
+ * and a file add nothing to a line; whoever reads a pipe has the time of its own.
+ */
+static enum sink find_sink(void)
 {
-	static int known; /* 0 not asked yet, 1 no, 2 yes */
 	const char *stream = getenv("JOURNAL_STREAM");
 	unsigned long long dev, ino;
 	struct stat st;
 
-	if (known == 0)
-		known = stream != NULL && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
-					fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev &&
-					st.st_ino == ino
-				? 2
-				: 1;
-	return known == 2;
+	if (fstat(STDERR_FILENO, &st) != 0)
+		return SINK_PLAIN;
+	if (stream != NULL && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 && st.st_dev == dev &&
+		st.st_ino == ino)
+		return SINK_JOURNAL;
+	return S_ISREG(st.st_mode) || isatty(STDERR_FILENO) ? SINK_DATED : SINK_PLAIN;
+}
+
+static const char *level_name(enum sp_log_level level)
+{
+	switch (level) {
+	case SP_LOG_ERROR:
+		return "error";
+	case SP_LOG_WARN:
+		return "warn";
+	case SP_LOG_INFO:
+		return "info";
+	default:
+		return "debug";
+	}
+}
+
+/* What stands before the module: "<6>", or "2026-11-21 15:04:05.678 info ", or nothing. */
+static size_t head(char *line, size_t room, enum sp_log_level level)
+{
+	static enum sink sink;
+	struct timespec now;
+	struct tm tm;
+	size_t n;
+
+	if (sink == SINK_UNKNOWN)
+		sink = find_sink();
+	if (sink == SINK_JOURNAL)
+		return clamp(0, snprintf(line, room, "<%d>", (int)level));
+	if (sink == SINK_PLAIN || clock_gettime(CLOCK_REALTIME, &now) != 0 ||
+		localtime_r(&now.tv_sec, &tm) == NULL)
+		return 0;
+	n = strftime(line, room, "%Y-%m-%d %H:%M:%S", &tm);
+	return clamp(n, snprintf(line + n, room - n, ".%03ld %s ", now.tv_nsec / 1000000,
+				level_name(level)));
 }
 
 void sp_log(enum sp_log_level level, const char *module, const char *fmt, ...)
 {
 	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
 	char line[LINE_MAX_BYTES];
-	size_t n = 0;
+	size_t n;
 	va_list ap;
 
 	if (level > threshold)
 		return;
-	if (to_journal())
-		n = clamp(n, snprintf(line, sizeof(line), "<%d>", (int)level));
+	n = head(line, sizeof(line), level);
 	n = clamp(n, snprintf(line + n, sizeof(line) - n, "%s: ", module));
 	va_start(ap, fmt);
 	n = clamp(n, vsnprintf(line + n, sizeof(line) - n, fmt, ap));
@@ -97,7 +134,7 @@ int sp_log_allow(struct sp_log_limit *limit, uint64_t now_ns)
 
 	if (second != limit->second) {
 		if (limit->suppressed != 0)
-			sp_warn("log", "lines suppressed count=%u", limit->suppressed);
+			sp_warn("log", "lines like the next one suppressed count=%u", limit->suppressed);
 		limit->second = second;
 		limit->lines = 0;
 		limit->suppressed = 0;

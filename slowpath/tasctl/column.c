@@ -126,8 +126,8 @@ static const struct column listener_columns[] = {
 static const struct column app_columns[] = {
 	A(id, "id", "ID", "program", NUMBER),
 	A(pid, "pid", "PID", "process id", NUMBER),
-	A(uid, "uid", "UID", "user", NUMBER),
-	A(gid, "gid", NULL, "group", NUMBER),
+	A(uid, "uid", "UID", "user when it joined", NUMBER),
+	A(gid, "gid", NULL, "group when it joined", NUMBER),
 	A(comm, "program", "PROGRAM", "name", TEXT),
 	A(state, "state", "STATE", "state", TEXT),
 	A(parent, "parent", NULL, "forked from", NUMBER),

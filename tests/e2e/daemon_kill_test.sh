@@ -71,5 +71,19 @@ tas_start
 nginx_conf third $TAS_IP:80
 nginx_run third "${TAS[@]}"
 fetch http://$TAS_IP/30000000 "$T/got" "$(sha_of "$T/www/30000000")"
-nginx_stop third
+
+# A program of before that is only reloaded brings a listener that the next service does not know: it is named.
+kill -KILL "$TAS_PID"
+wait_for 10 "tas to be dead" gone "$TAS_PID"
+wait_for 10 "the device to go" no_device
+tas_start
+nginx_signal third reload
+named() { grep -q 'a listener that is not known here.*comm=nginx' "$T/tas-$TAS_STARTS.log"; }
+wait_for 20 "the refusal to be logged" named
+tas_json drops 'counter("refuse_join") > 0' || fail "the refusal is not counted"
+nginx_signal third stop
+nginx_conf fourth $TAS_IP:82
+nginx_run fourth "${TAS[@]}"
+fetch http://$TAS_IP:82/1000 "$T/got" "$(sha_of "$T/www/1000")"
+nginx_stop fourth
 tas_down

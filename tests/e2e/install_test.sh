@@ -26,6 +26,10 @@ if [ -d "$T/root/usr/local" ]; then
 	grep -q '/etc/tas.conf' "$FOUND" || fail "tas.8 names another file"
 fi
 
+# A program does not get its listeners back from a restarted service: nginx is restarted with it.
+found nginx-tas.conf
+grep -q '^PartOf=tas.service$' "$FOUND" || fail "nginx would stay without listeners when tas is restarted"
+
 # The unit starts the file that was installed.
 found tas.service
 start=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$FOUND")
