@@ -19,7 +19,7 @@ SETUP	:= tests/lib/setup.sh
 CTEST	:= ctest --output-on-failure --no-tests=error -j $(JOBS)
 SOURCES	= $(shell git ls-files '*.c' '*.h' '*.cc')
 
-.PHONY: all build asan tsan fuzz setup servers demo test test-long format check-format tidy install clean distclean
+.PHONY: all build product asan tsan fuzz setup servers demo test test-long format check-format tidy install clean distclean
 
 all: build
 
@@ -38,7 +38,12 @@ asan: setup
 	@cmake --preset asan >$(ASAN)/configure.log 2>&1 || { cat $(ASAN)/configure.log; exit 1; }
 	@cmake --build $(ASAN) -j $(JOBS)
 
-demo: build servers
+# What is installed, without the tests.
+product: setup
+	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }
+	@cmake --build $(BUILD) -j $(JOBS) --target product
+
+demo: product servers
 	@TAS_BUILD=$(CURDIR)/$(BUILD) bench/demo.sh
 
 # One ctest over both builds, so that there is one summary and it comes last.

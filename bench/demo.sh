@@ -39,6 +39,8 @@ tas_up
 grep -h . "$T/tas-1.log" | head -n 5
 nginx_conf tas $TAS_IP:80
 nginx_run tas "${TAS[@]}"
+has_workers() { [ "$(pgrep -cP "$NGINX_PID")" = 2 ]; }
+wait_for 20 "nginx's workers" has_workers
 echo "nginx under tas-run: master $NGINX_PID and workers $(pgrep -P "$NGINX_PID" | tr '\n' ' ')"
 
 step "curl over the kernel's TCP fetches each file through the tap"
@@ -99,8 +101,11 @@ done
 
 step "In good order to the end"
 "${CTL[@]}" status
+echo
+echo "  lost here: what tas threw away and somebody must send again. ignored: what was nobody's, as the last segments of"
+echo "  clients that hang up in the middle, which wrk's do at the end of each run."
 nginx_stop tas
 NS_T=$KERNEL_NS nginx_stop kernel
 tas_stop
 echo
-echo "Done; nothing of it is left. Next: README.md, and 'tasctl --help'."
+echo "Done; nothing of it is left. Next: README.md, and '$(realpath --relative-to=. "$TAS_BUILD")/bin/tasctl --help'."
