@@ -20,6 +20,7 @@ static struct {
 	int sock;
 	int spare; /* keeps a number free for the descriptor that comes with a reply; -1 = none */
 	uint32_t app, seq;
+	uint32_t heir;	  /* ... with a token */
 	uint32_t refused; /* the last HELLO found a service that does not take us */
 	uint64_t retry_ns; /* do not ask again before */
 } client = {.sock = -1, .spare = -1};
@@ -185,6 +186,7 @@ static int hello(const uint64_t *token)
 	limit_wait(sock, COMMAND_S);
 	client.sock = sock;
 	client.app = m.id;
+	tas_store(&client.heir, token != NULL ? 1u : 0u);
 	tas_store_rel(&client.up, 1u);
 	return 0;
 }
@@ -210,6 +212,11 @@ bool lt_client_ready(void)
 bool lt_client_refused(void)
 {
 	return tas_load(&client.refused) != 0;
+}
+
+bool lt_client_heir(void)
+{
+	return tas_load(&client.heir) != 0;
 }
 
 uint32_t lt_client_app(void)

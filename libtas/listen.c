@@ -303,8 +303,10 @@ void lt_listen_close(struct lt_desc *d)
 	d->l = NULL;
 }
 
-/* Holder already (the daemon made us one when our HELLO named the fork), or by presenting the
- * descriptor. */
+/*
+ * Holder already (the daemon made us one when our HELLO named the fork), or by presenting the descriptor. Without
+ * a token the segment may be that of an earlier service, in which our number was somebody else's.
+ */
 static bool inherit(struct lt_desc *d, int fd)
 {
 	struct tas_msg m = {.type = TAS_CMD_JOIN};
@@ -312,7 +314,7 @@ static bool inherit(struct lt_desc *d, int fd)
 
 	if (!lt_client_ready())
 		return false;
-	if (!find_holder(d, lt_client_app()) && ask_listen(d, fd, &m) < 0) {
+	if (!(lt_client_heir() && find_holder(d, lt_client_app())) && ask_listen(d, fd, &m) < 0) {
 		d->l = old;
 		return false;
 	}

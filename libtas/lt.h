@@ -215,6 +215,7 @@ void lt_client_fork_failed(struct tas_msg *m);
 void lt_client_fork_child(const struct tas_msg *m);
 bool lt_client_inherit(const uint64_t token[2]); /* after exec: registers with the token that the last program got */
 void lt_client_tell(struct tas_msg *m);		 /* a command under lt_client_hold(), its answer not looked at */
+bool lt_client_heir(void); /* the daemon took us by a token: what we inherited is known to it */
 uint32_t lt_client_app(void);
 int lt_client_sock(void);
 void lt_client_move_fd(int fd);
