@@ -105,10 +105,12 @@ int main(void)
 		return 1;
 	memset(slots, 0, SLOTS * sizeof(*slots));
 	memset(bell, 0, tas_bell_size(SLOTS));
-	printf("%8s %8s %12s %12s   (TSC cycles per event)\n", "batch", "stride", "bell", "ring+mark");
+	printf("%8s %8s %12s %12s   (TSC cycles per event)\n", "batch", "stride", "bell",
+		"ring+mark");
 	for (size_t s = 0; s < sizeof(strides) / sizeof(strides[0]); s++)
 		for (size_t b = 0; b < sizeof(batches) / sizeof(batches[0]); b++)
 			printf("%8u %8u %12.1f %12.1f\n", batches[b], strides[s],
-				median(1, batches[b], strides[s]), median(0, batches[b], strides[s]));
+				median(1, batches[b], strides[s]),
+				median(0, batches[b], strides[s]));
 	return sink == 1;
 }

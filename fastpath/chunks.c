@@ -112,7 +112,7 @@ static void take_spare(struct fp_core *core, struct fp_app *app)
 	if (tas_load(&app->spare) == 0)
 		return;
 	list = tas_xchg(&app->spare, 0u);
-	for (next = list; next != 0; ) {
+	for (next = list; next != 0;) {
 		uint32_t chunk = next - 1;
 
 		next = app->rx_next[chunk] + 1; /* TAS_CHUNK_NONE + 1 = 0 */
@@ -391,8 +391,8 @@ static void copy_range(struct list from, struct list to, uint64_t base, uint64_t
 }
 
 /* Only what this connection received: the rest of a chunk may be an earlier one's, of another program. */
-static void copy_received(const struct fp_flow *f, const struct fp_flow_cold *c, struct list from,
-	struct list to)
+static void copy_received(
+	const struct fp_flow *f, const struct fp_flow_cold *c, struct list from, struct list to)
 {
 	uint32_t i;
 

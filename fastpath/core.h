@@ -91,7 +91,7 @@ struct fp_pieces {
 	struct iovec iov[NIC_BURST];
 };
 
-#define FP_GROUP_HOLD 0xffu /* fp_core.route: the group is coming, its frames wait */
+#define FP_GROUP_HOLD 0xffu	  /* fp_core.route: the group is coming, its frames wait */
 #define FP_SOURCE_SP  0xfffffffeu /* fp_core.source: the slow path */
 
 /* One core's part in a move of flow groups (groups.c). */
@@ -134,7 +134,7 @@ struct fp_core {
 	uint32_t closing; /* flows with FP_F_CLOSING, list through tx_list_next */
 	uint32_t nic_dead;
 	uint32_t stop;
-	uint32_t sent_share; /* nodes of the common pool that this core should have */
+	uint32_t sent_share;	 /* nodes of the common pool that this core should have */
 	uint64_t tokens_ns;	 /* last refill of env.challenge_tokens */
 	uint64_t *neigh_told_ns; /* FP_MAX_NEIGH: last FP_EV_NEIGH */
 
@@ -153,14 +153,14 @@ struct fp_core {
 	uint32_t tx_first, tx_last; /* flows that may send, through tx_list_next/prev */
 	uint32_t ntx;
 	uint16_t ip_id;
-	struct nic_txpkt *tx; /* NIC_BURST */
+	struct nic_txpkt *tx;	/* NIC_BURST */
 	struct fp_fault *fault; /* NULL but in tests */
 
 	/* Frames from the other cores (index: source; our own: frames held, groups.c). */
 	struct fp_forward *from;
-	uint8_t route[NIC_GROUPS];    /* where frames of a group go: a core, or FP_GROUP_HOLD */
-	uint32_t source;	      /* core that handed over the frames being processed */
-	uint32_t rx_empty;	      /* the port had nothing when last asked */
+	uint8_t route[NIC_GROUPS];	 /* where frames of a group go: a core, or FP_GROUP_HOLD */
+	uint32_t source;		 /* core that handed over the frames being processed */
+	uint32_t rx_empty;		 /* the port had nothing when last asked */
 	const struct fp_forward *rx_for; /* receive no more than this ring has room for, or NULL */
 	struct fp_core_move move;
 
@@ -360,7 +360,8 @@ void fp_slot_dead(struct fp_core *core, struct fp_app *app, uint32_t slot, uint3
 	int error, uint32_t rx_first);
 
 /* park.c: flows that leave a slot and go on in another program */
-void fp_flow_move(struct fp_core *core, uint32_t id, uint32_t to_app, uint32_t to_slot, uint32_t from);
+void fp_flow_move(
+	struct fp_core *core, uint32_t id, uint32_t to_app, uint32_t to_slot, uint32_t from);
 /* Nobody holds the flow: FIN after what was written, RST when something was not read. */
 void fp_flow_finish(struct fp_core *core, uint32_t id);
 /* Was the flow granted to this slot? The slot's lines then tell where the streams are. */

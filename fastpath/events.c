@@ -60,7 +60,8 @@ uint32_t fp_events_flush(struct fp_core *core)
 	uint32_t i, next, done = 0;
 
 	for (; core->closing != FP_FLOW_NONE; core->closing = next, done++) {
-		next = core->fp->cold[core->closing].tx_list_next; /* the record is not ours after the event */
+		next = core->fp->cold[core->closing]
+			       .tx_list_next; /* the record is not ours after the event */
 		if (!fp_flow_closed_event(core, core->closing))
 			break;
 	}

@@ -18,7 +18,7 @@ struct fp_fault {
 	struct fp_fault_conf conf;
 	uint64_t state;
 	struct nic_rxpkt held; /* data NULL = none; else `kept` */
-	uint8_t *kept, *late; /* the frame that is held; the one that was let go last */
+	uint8_t *kept, *late;  /* the frame that is held; the one that was let go last */
 	struct nic_rxpkt rx[FP_FAULT_BURST];
 	struct nic_txpkt tx[FP_FAULT_BURST];
 };
@@ -99,7 +99,8 @@ static uint32_t let_go(struct fp_fault *f, uint32_t out)
 
 static void corrupt_in(struct fp_fault *f, struct nic_rxpkt *pkt)
 {
-	uint32_t at = pkt->len > WIRE_ETH_HDR ? WIRE_ETH_HDR + below(f, pkt->len - WIRE_ETH_HDR) : 0;
+	uint32_t at =
+		pkt->len > WIRE_ETH_HDR ? WIRE_ETH_HDR + below(f, pkt->len - WIRE_ETH_HDR) : 0;
 
 	pkt->data[at] ^= (uint8_t)(1u << below(f, 8));
 	pkt->flags &= (uint16_t)~NIC_RX_CSUM_OK;

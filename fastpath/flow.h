@@ -54,7 +54,8 @@
 #define FP_F_PACE_WAIT	0x800000u  /* engine: waits in the wheel for pace_next_ns */
 #define FP_F_CLOSING	0x1000000u /* engine: closed, its event waits for room in the ring */
 #define FP_F_TIME_WAIT	0x2000000u /* engine: our FIN went out before the peer's came in */
-#define FP_F_TX_OWN	0x4000000u /* engine: app 0's chunks hold [tx_una, tx_own_end) of the send stream */
+#define FP_F_TX_OWN                                                                                \
+	0x4000000u /* engine: app 0's chunks hold [tx_una, tx_own_end) of the send stream */
 
 struct fp_flow {
 	/* Line 0: identity and receive. */
@@ -85,11 +86,12 @@ struct fp_flow {
 	uint32_t tx_nxt_chunk; /* chunk that tx_nxt lies in, or TAS_CHUNK_NONE */
 	uint16_t mss;	       /* effective send MSS: payload bytes per segment after options */
 	uint8_t snd_wscale, rcv_wscale;
-	uint16_t neigh; /* next hop: index of the neighbour table */
+	uint16_t neigh;	  /* next hop: index of the neighbour table */
 	uint8_t core;	  /* owner, or FP_CORE_MOVING */
 	uint8_t ack_segs; /* segments received since the last ACK sent */
 	uint32_t srtt_us; /* smoothed RTT in 1/8 us units (Van Jacobson), 0 = none yet */
-	uint32_t rack_us; /* RACK: send time of the newest delivered segment (its end: tcp_cold.rack_end) */
+	uint32_t
+		rack_us; /* RACK: send time of the newest delivered segment (its end: tcp_cold.rack_end) */
 } __attribute__((aligned(TAS_CACHELINE)));
 
 _Static_assert(sizeof(struct fp_flow) == 128, "hot state is two cache lines");
@@ -140,7 +142,8 @@ struct fp_flow_cold {
 	uint64_t opened_ns;				/* CLOCK_MONOTONIC */
 	/* A flow that changed hands (park.c): who may take it, and what earlier holders wrote. */
 	uint32_t grant_app, grant_slot;
-	uint64_t tx_own_base, tx_own_end; /* positions that app 0's chunks cover, with FP_F_TX_OWN */
+	uint64_t tx_own_base,
+		tx_own_end; /* positions that app 0's chunks cover, with FP_F_TX_OWN */
 	uint32_t tx_own_first;
 	uint32_t pad1;
 	struct tcp_cold tcp __attribute__((aligned(TAS_CACHELINE)));

@@ -145,8 +145,8 @@ static void create_env(struct fp_core *core)
 	const struct fp_conf *conf = &core->fp->conf;
 
 	core->sent_share = sent_share(conf);
-	tcp_env_init_part(&core->env, core->fp->sent_mem, 1 + core->id * core->sent_share,
-		core->sent_share);
+	tcp_env_init_part(
+		&core->env, core->fp->sent_mem, 1 + core->id * core->sent_share, core->sent_share);
 	core->env.min_rto_us = conf->min_rto_us;
 	core->env.rcvbuf_max = conf->rcvbuf_max;
 	core->env.sndbuf_max = conf->sndbuf_max;

@@ -27,13 +27,14 @@ struct fp_conf {
 	uint32_t min_rto_us;
 	uint64_t hash_key[2];
 	struct fp_fault_conf fault; /* for tests: all zero = none */
-	uint32_t naddrs; /* addresses served (destination check) */
+	uint32_t naddrs;	    /* addresses served (destination check) */
 	uint8_t addrs[TAS_INFO_ADDRS][16];
 };
 
 #define FP_FLOW_DEAD                                                                               \
 	0xffffffffu /* in slot_flow: the flow is gone, the program has not closed yet */
-#define FP_FLOW_HELD 0xfffffffeu /* ... : a core is just ending the slot; all others leave it alone */
+#define FP_FLOW_HELD                                                                               \
+	0xfffffffeu /* ... : a core is just ending the slot; all others leave it alone */
 
 /*
  * A process as the fast path knows it. Filled by the slow path, constant from SP_APP_ADD to
@@ -49,7 +50,8 @@ struct fp_app {
 	struct tas_region *region; /* daemon's mapping of the control segment; NULL for app 0 */
 	struct tas_info *info;	   /* daemon's writable mapping of the read-only page */
 	uint64_t off_slots, off_tobells, off_evqs, off_rxnext, off_txnext, off_offer, bell_bytes;
-	uint64_t *explain; /* in the control segment: TAS_EXPLAIN_MAX numbers that the program counts */
+	uint64_t *
+		explain; /* in the control segment: TAS_EXPLAIN_MAX numbers that the program counts */
 	uint8_t *seg[TAS_MAX_SEGS];
 	int core_fd[TAS_MAX_CORES]; /* eventfd the program writes to wake core i (EPOLLET in the
 				       core's set) */
@@ -60,7 +62,7 @@ struct fp_app {
 	void *core_priv;     /* fast path's own, per core */
 	uint64_t flows, rx_chunks; /* gauges, relaxed adds by cores */
 	uint64_t faults;	   /* refused entries, relaxed adds by cores */
-	uint32_t ending; /* SP_APP_DEL was sent: no flow joins any more (fp_app_join) */
+	uint32_t ending;	   /* SP_APP_DEL was sent: no flow joins any more (fp_app_join) */
 	uint32_t hungry; /* a core has few receive chunks: who has many puts some on `spare` */
 	uint32_t spare;	 /* 1 + first chunk of a list through rx_next, 0 = empty */
 };

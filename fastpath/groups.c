@@ -160,8 +160,7 @@ static int drained(const struct fp_core *core)
 {
 	uint32_t depth = core->fp->caps->rx_depth;
 
-	return core->rx_empty ||
-	       (depth != 0 && core->cnt.rx_packets - core->move.frames >= depth);
+	return core->rx_empty || (depth != 0 && core->cnt.rx_packets - core->move.frames >= depth);
 }
 
 static void drain(struct fp_core *core)

@@ -55,7 +55,8 @@ static int quotes_flight(const struct fp_flow *f, const struct sp_msg *m)
 {
 	uint32_t una = f->iss1 + (uint32_t)f->tx_una, nxt = f->iss1 + (uint32_t)f->tx_nxt;
 
-	return !m->u.quoted.has_seq || (seq_geq(m->u.quoted.seq, una) && seq_lt(m->u.quoted.seq, nxt));
+	return !m->u.quoted.has_seq ||
+	       (seq_geq(m->u.quoted.seq, una) && seq_lt(m->u.quoted.seq, nxt));
 }
 
 static void set_pmtu(struct fp_core *core, const struct sp_msg *m)

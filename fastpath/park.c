@@ -99,7 +99,8 @@ static void withdraw(struct fp_core *core, uint32_t id)
 		leave_slot(core, &core->fp->apps[app], slot, id);
 }
 
-void fp_flow_move(struct fp_core *core, uint32_t id, uint32_t to_app, uint32_t to_slot, uint32_t from)
+void fp_flow_move(
+	struct fp_core *core, uint32_t id, uint32_t to_app, uint32_t to_slot, uint32_t from)
 {
 	struct fp_flow *f = &core->fp->flows[id];
 	struct fp_flow_cold *c = &core->fp->cold[id];

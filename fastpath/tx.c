@@ -9,8 +9,9 @@
 #include <errno.h>
 #include "core.h"
 
-#define QUANTUM	   4u /* frames of one flow in a row */
-#define TX_RETRIES 3u /* a full device queue is asked again this often before frames are dropped   \
+#define QUANTUM 4u /* frames of one flow in a row */
+#define TX_RETRIES                                                                                 \
+	3u /* a full device queue is asked again this often before frames are dropped   \
 		       */
 #define IP_AT	  WIRE_ETH_HDR
 #define TCP_AT	  (WIRE_ETH_HDR + WIRE_IP4_HDR)

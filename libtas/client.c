@@ -10,9 +10,10 @@
 #include <sys/un.h>
 #include "lt.h"
 
-#define RETRY_NS  1000000000ull
-#define HELLO_S	  3  /* a daemon that does not answer a new program by then is not there */
-#define COMMAND_S 30 /* nor is one that does not answer a command: its connections fail as when it ends */
+#define RETRY_NS 1000000000ull
+#define HELLO_S	 3 /* a daemon that does not answer a new program by then is not there */
+#define COMMAND_S                                                                                  \
+	30 /* nor is one that does not answer a command: its connections fail as when it ends */
 
 static struct {
 	uint32_t lock;
@@ -20,8 +21,8 @@ static struct {
 	int sock;
 	int spare; /* keeps a number free for the descriptor that comes with a reply; -1 = none */
 	uint32_t app, seq;
-	uint32_t heir;	  /* ... with a token */
-	uint32_t refused; /* the last HELLO found a service that does not take us */
+	uint32_t heir;	   /* ... with a token */
+	uint32_t refused;  /* the last HELLO found a service that does not take us */
 	uint64_t retry_ns; /* do not ask again before */
 } client = {.sock = -1, .spare = -1};
 

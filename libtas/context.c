@@ -90,8 +90,8 @@ static bool make_lists(struct lt_ctx *c)
 	c->slot_desc = lt_map(4ull * c->nslots);
 	c->slot_gen = lt_map(4ull * c->nslots);
 	c->starved = lt_map(tas_bell_size(c->nslots));
-	if (slot_next == NULL || chunk_next == NULL || c->slot_desc == NULL || c->slot_gen == NULL ||
-		c->starved == NULL)
+	if (slot_next == NULL || chunk_next == NULL || c->slot_desc == NULL ||
+		c->slot_gen == NULL || c->starved == NULL)
 		return false;
 	lt_pool_init(&c->slots, slot_next, c->nslots);
 	lt_pool_init(&c->closing, slot_next, 0);

@@ -33,15 +33,15 @@ struct lt_ctx {
 	uint32_t nsegs;		    /* grows; published after seg[] */
 	uint32_t rx_lock, seg_lock; /* offering receive chunks; adding a segment */
 	struct lt_pool slots,
-		closing;       /* free; closed but not yet let go by the daemon (share `next`) */
-	uint32_t reap_due;     /* allocations since the last reap */
-	uint32_t reap_left;    /* closed slots that the last reap had to leave */
-	struct lt_pool chunks; /* send chunks that are ours and free */
+		closing;	  /* free; closed but not yet let go by the daemon (share `next`) */
+	uint32_t reap_due;	  /* allocations since the last reap */
+	uint32_t reap_left;	  /* closed slots that the last reap had to leave */
+	struct lt_pool chunks;	  /* send chunks that are ours and free */
 	struct tas_bell *starved; /* by slot: waits for payload memory (short.c) */
 	uint64_t retry_ns;	  /* when those may try again */
-	uint32_t *slot_desc;   /* description index + 1 by slot, 0 = none */
-	uint32_t *slot_gen;    /* generation that a closing slot was last bound to */
-	int sock;	       /* registration connection, -1 once dead */
+	uint32_t *slot_desc;	  /* description index + 1 by slot, 0 = none */
+	uint32_t *slot_gen;	  /* generation that a closing slot was last bound to */
+	int sock;		  /* registration connection, -1 once dead */
 	int core_fd[TAS_MAX_CORES];
 	uint64_t owed; /* cores that were rung without a kick: the next call that may sleep settles
 			  it */

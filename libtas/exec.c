@@ -99,8 +99,8 @@ static void describe(struct heritage *h, int fd, struct lt_desc *d)
 	uint64_t cookie = lt_cookie(fd);
 	bool conn = d->kind != LT_LISTEN;
 
-	h->len += (size_t)snprintf(h->text + h->len, PER_FD, ";%d:%c:%llx:%x:%x:%x", fd, conn ? 'c' : 'l',
-		(unsigned long long)cookie, conn ? d->flow : 0, conn ? d->gen : 0,
+	h->len += (size_t)snprintf(h->text + h->len, PER_FD, ";%d:%c:%llx:%x:%x:%x", fd,
+		conn ? 'c' : 'l', (unsigned long long)cookie, conn ? d->flow : 0, conn ? d->gen : 0,
 		lt_flags(d) & (LT_D_NONBLOCK | LT_D_V6));
 }
 
@@ -275,18 +275,18 @@ static void list_fill(const char **argv, size_t n, const char *first, va_list ap
 }
 
 /* first == NULL: an empty list. */
-#define GATHER(first)                                                        \
-	size_t n = 0;                                                        \
-	va_list ap;                                                          \
-	va_start(ap, first);                                                 \
-	if (first != NULL)                                                   \
-		n = list_length(ap);                                         \
-	va_end(ap);                                                          \
-	const char *argv[n + 1];                                             \
-	va_start(ap, first);                                                 \
-	if (first != NULL)                                                   \
-		list_fill(argv, n, first, ap);                               \
-	else                                                                 \
+#define GATHER(first)                                                                              \
+	size_t n = 0;                                                                              \
+	va_list ap;                                                                                \
+	va_start(ap, first);                                                                       \
+	if (first != NULL)                                                                         \
+		n = list_length(ap);                                                               \
+	va_end(ap);                                                                                \
+	const char *argv[n + 1];                                                                   \
+	va_start(ap, first);                                                                       \
+	if (first != NULL)                                                                         \
+		list_fill(argv, n, first, ap);                                                     \
+	else                                                                                       \
 		argv[0] = NULL
 
 LT_EXPORT int wrap_execl(const char *path, const char *first, ...) __asm__("execl");
@@ -359,7 +359,8 @@ static void adopt(const struct heir *h)
 {
 	struct lt_desc *d;
 
-	if (h->fd < 0 || (uint32_t)h->fd >= lt_ntab || h->cookie == 0 || lt_cookie(h->fd) != h->cookie)
+	if (h->fd < 0 || (uint32_t)h->fd >= lt_ntab || h->cookie == 0 ||
+		lt_cookie(h->fd) != h->cookie)
 		return;
 	d = brother(h);
 	if (d != NULL) {
@@ -379,8 +380,8 @@ static const char *next_heir(const char *p, struct heir *h)
 {
 	int used = 0;
 
-	if (sscanf(p, ";%d:%c:%llx:%x:%x:%x%n", &h->fd, &h->kind, &h->cookie, &h->flow, &h->gen, &h->flags,
-		    &used) != 6 ||
+	if (sscanf(p, ";%d:%c:%llx:%x:%x:%x%n", &h->fd, &h->kind, &h->cookie, &h->flow, &h->gen,
+		    &h->flags, &used) != 6 ||
 		used == 0)
 		return NULL;
 	return p + used;

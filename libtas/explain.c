@@ -217,7 +217,8 @@ void lt_explain_report(void)
 			   : snprintf(line, sizeof(line), "tas-run: %u: %llu %s", pid,
 				     (unsigned long long)v, help[i]);
 		if (n > 0)
-			lt_sys3(SYS_write, 2, line, (size_t)n < sizeof(line) ? n : (int)sizeof(line) - 1);
+			lt_sys3(SYS_write, 2, line,
+				(size_t)n < sizeof(line) ? n : (int)sizeof(line) - 1);
 	}
 	errors.st_ino = 0; /* once */
 }

@@ -285,7 +285,8 @@ void lt_listen_close(struct lt_desc *d)
 	struct tas_msg m = {.type = TAS_CMD_UNLISTEN, .id = d->listener};
 
 	tas_fetch_add(&d->life, 1u);
-	tas_xchg(&d->kind, (uint32_t)LT_FREE); /* full barrier: who comes now sees it, who came is counted */
+	tas_xchg(&d->kind,
+		(uint32_t)LT_FREE); /* full barrier: who comes now sees it, who came is counted */
 	if (lt_flags(d) & LT_D_FORKED) {
 		lt_command(&m, -1, NULL, NULL);
 		munmap(d->l, sizeof(*d->l));

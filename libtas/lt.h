@@ -43,7 +43,7 @@ enum lt_kind {
 	LT_CONN,      /* a tas connection, also while connecting and after it failed */
 	LT_LISTEN,    /* a tas listener, with its kernel half */
 	LT_EPOLL,     /* an epoll instance */
-	LT_AWAY,      /* a tas connection inherited by fork or exec and not used here yet (share.c) */
+	LT_AWAY, /* a tas connection inherited by fork or exec and not used here yet (share.c) */
 };
 
 /* lt_desc.flags; changed with atomic or/and */
@@ -61,7 +61,8 @@ enum lt_kind {
 #define LT_D_INHERITED 0x0200u /* accepted: the handle does not have the options yet */
 
 #define LT_D_FORKED 0x0400u /* a listener inherited by fork, not yet used here */
-#define LT_D_SHARED 0x1000u /* a connection that other processes may hold too: it may move to them (share.c) */
+#define LT_D_SHARED                                                                                \
+	0x1000u /* a connection that other processes may hold too: it may move to them (share.c) */
 
 #define LT_D_STARVED 0x0800u /* a send found no memory: not writable until the next try (short.c) */
 
@@ -213,13 +214,16 @@ bool lt_client_check(struct lt_ctx *c); /* true: the daemon is gone (and its con
 int lt_client_fork_begin(struct tas_msg *m);
 void lt_client_fork_failed(struct tas_msg *m);
 void lt_client_fork_child(const struct tas_msg *m);
-bool lt_client_inherit(const uint64_t token[2]); /* after exec: registers with the token that the last program got */
-void lt_client_tell(struct tas_msg *m);		 /* a command under lt_client_hold(), its answer not looked at */
-bool lt_client_heir(void); /* the daemon took us by a token: what we inherited is known to it */
+bool lt_client_inherit(const uint64_t
+		token[2]); /* after exec: registers with the token that the last program got */
+void lt_client_tell(
+	struct tas_msg *m); /* a command under lt_client_hold(), its answer not looked at */
+bool lt_client_heir(void);  /* the daemon took us by a token: what we inherited is known to it */
 uint32_t lt_client_app(void);
 int lt_client_sock(void);
 void lt_client_move_fd(int fd);
-void lt_client_spare(void); /* a descriptor that came with a reply was closed: its number is to be had */
+void lt_client_spare(
+	void); /* a descriptor that came with a reply was closed: its number is to be had */
 void lt_client_hold(uint64_t *saved);
 void lt_client_release(const uint64_t *saved);
 
@@ -270,7 +274,7 @@ struct lt_iov {
 ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags);
 ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags);
 ssize_t lt_iov_total(const struct iovec *v, size_t n);
-size_t lt_iov_copy_in(struct lt_iov *it, uint8_t *to, size_t n);	  /* from the program */
+size_t lt_iov_copy_in(struct lt_iov *it, uint8_t *to, size_t n); /* from the program */
 void lt_iov_skip(struct lt_iov *it, size_t n);
 size_t lt_iov_copy_out(struct lt_iov *it, const uint8_t *from, size_t n); /* to the program */
 
@@ -374,27 +378,29 @@ void lt_sleepers_move_fd(int fd);
 void lt_sleepers_fork_child(void);
 
 /* short.c: payload memory has run out */
-void lt_short_of_memory(struct lt_desc *d);	   /* a send that does not block found none */
-uint64_t lt_short_until(const struct lt_ctx *c);   /* nobody may sleep beyond this; 0 = no limit */
-void lt_short_retry(struct lt_ctx *c);		   /* those who wait may try again, when it is time */
+void lt_short_of_memory(struct lt_desc *d);	 /* a send that does not block found none */
+uint64_t lt_short_until(const struct lt_ctx *c); /* nobody may sleep beyond this; 0 = no limit */
+void lt_short_retry(struct lt_ctx *c);		 /* those who wait may try again, when it is time */
 int lt_short_wait(struct lt_desc *d, uint64_t until_ns); /* a blocking send: as lt_conn_wait */
 
 /*
  * share.c: connections that several processes hold. A slot that the connection has left shows
  * MOVED; what follows then is -ESTALE inside libtas, and lt_claim() brings the connection back.
  */
-void lt_share_mark(void);		       /* before fork: what may be used by others from now on */
-bool lt_share_any(void);		       /* something was marked */
-bool lt_moved(const struct lt_desc *d);	       /* it has left, or is leaving, its slot */
-uint64_t lt_moved_tx(const struct tas_sock *s, uint64_t head); /* of our tx_head: what was not heard */
+void lt_share_mark(void);		/* before fork: what may be used by others from now on */
+bool lt_share_any(void);		/* something was marked */
+bool lt_moved(const struct lt_desc *d); /* it has left, or is leaving, its slot */
+uint64_t lt_moved_tx(
+	const struct tas_sock *s, uint64_t head); /* of our tx_head: what was not heard */
 uint64_t lt_moved_rx(const struct tas_sock *s, uint64_t tail); /* of our rx_tail */
-int lt_claim(struct lt_desc *d, uint32_t life); /* 0 = it is in our slot, -errno */
-int lt_claim_again(struct lt_desc *d, uint32_t life); /* after waiting in vain: others may be using it */
+int lt_claim(struct lt_desc *d, uint32_t life);		       /* 0 = it is in our slot, -errno */
+int lt_claim_again(
+	struct lt_desc *d, uint32_t life); /* after waiting in vain: others may be using it */
 #define LT_SHARE_SLICE_NS 50000000ull
 void lt_share_stray(const struct lt_desc *d); /* in an epoll set, and its slot was left */
-bool lt_share_strays(void);		       /* there are such: wait LT_SHARE_SLICE_NS at most, then fetch them */
+bool lt_share_strays(void); /* there are such: wait LT_SHARE_SLICE_NS at most, then fetch them */
 void lt_share_fetch(void);
-bool lt_share_close(struct lt_desc *d);	       /* our last descriptor: true when others hold it */
+bool lt_share_close(struct lt_desc *d); /* our last descriptor: true when others hold it */
 /* The connection is to be used by a call that is not about data. */
 static inline void lt_home(struct lt_desc *d)
 {

@@ -187,11 +187,13 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 			until = lt_until(d->opts.rcvtimeo_ns);
 		slept = true;
 		need = flags & MSG_PEEK ? low : low - done;
-		w = lt_conn_wait(
-			d, life, LT_WAIT_RX, need < TAS_CHUNK_BYTES ? need : TAS_CHUNK_BYTES, until);
+		w = lt_conn_wait(d, life, LT_WAIT_RX,
+			need < TAS_CHUNK_BYTES ? need : TAS_CHUNK_BYTES, until);
 		if (w == -EINTR && done == 0 && lt_restart(until != 0))
 			continue;
-		if (w < 0 || !lt_conn_is(d, life)) /* closed by another thread: the end, as after shutdown() */
+		if (w < 0 ||
+			!lt_conn_is(d,
+				life)) /* closed by another thread: the end, as after shutdown() */
 			return done > 0 ? (ssize_t)done : w;
 	}
 }

@@ -214,7 +214,9 @@ void lt_tx_commit(struct lt_txop *t, size_t n)
 		t->nfresh = 0;
 		return;
 	}
-	if (t->restart || s->tx_chunk == TAS_CHUNK_NONE) { /* the latter: earlier bytes are in the daemon's chunks */
+	if (t->restart ||
+		s->tx_chunk ==
+			TAS_CHUNK_NONE) { /* the latter: earlier bytes are in the daemon's chunks */
 		tas_store(&s->tx_first_chunk, t->first);
 		tas_store(&s->tx_first_pos, t->head);
 		t->restart = 0;
@@ -334,7 +336,8 @@ ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 		}
 		if (until == 0)
 			until = lt_until(d->opts.sndtimeo_ns);
-		w = r == -ENOBUFS ? lt_short_wait(d, until) : lt_conn_wait(d, life, LT_WAIT_TX, 0, until);
+		w = r == -ENOBUFS ? lt_short_wait(d, until)
+				  : lt_conn_wait(d, life, LT_WAIT_TX, 0, until);
 		if (w == -EINTR && done == 0 && lt_restart(until != 0))
 			continue;
 		if (w == 0 && !lt_conn_is(d, life))

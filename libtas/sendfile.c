@@ -73,7 +73,8 @@ static ssize_t transfer(struct lt_desc *d, int in, off_t off, size_t count)
 		}
 		if (until == 0)
 			until = lt_until(d->opts.sndtimeo_ns);
-		w = r == -ENOBUFS ? lt_short_wait(d, until) : lt_conn_wait(d, life, LT_WAIT_TX, 0, until);
+		w = r == -ENOBUFS ? lt_short_wait(d, until)
+				  : lt_conn_wait(d, life, LT_WAIT_TX, 0, until);
 		if (w == 0 && !lt_conn_is(d, life))
 			w = -EPIPE;
 		if (w < 0 && !(w == -EINTR && done == 0 && lt_restart(until != 0)))

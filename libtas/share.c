@@ -80,7 +80,8 @@ static void mark(struct lt_desc *d)
 		lt_conn_wait(d, d->life, LT_WAIT_CONN, 0, lt_now_ns() + BOUND_NS);
 	if (!lt_conn_bound(d) || (lt_flags(d) & LT_D_SHARED))
 		return;
-	rx = lt_lock(&s->rx_lock); /* whoever is in the middle of a copy has looked at the flag already */
+	rx = lt_lock(
+		&s->rx_lock); /* whoever is in the middle of a copy has looked at the flag already */
 	tx = lt_lock(&s->tx_lock);
 	d->flow = tas_load(&s->flow);
 	tas_fetch_or(&d->flags, LT_D_SHARED);
@@ -229,8 +230,9 @@ int lt_claim_again(struct lt_desc *d, uint32_t life)
 {
 	if (tas_load(&d->kind) == LT_CONN && !lt_moved(d))
 		return 0;
-	d->backoff_ns = d->backoff_ns == 0 ? BACKOFF_FIRST_NS
-		      : d->backoff_ns < BACKOFF_MAX_NS ? d->backoff_ns * 2 : BACKOFF_MAX_NS;
+	d->backoff_ns = d->backoff_ns == 0		 ? BACKOFF_FIRST_NS
+			: d->backoff_ns < BACKOFF_MAX_NS ? d->backoff_ns * 2
+							 : BACKOFF_MAX_NS;
 	pause_ns((long)d->backoff_ns);
 	return lt_claim(d, life);
 }

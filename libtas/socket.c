@@ -33,10 +33,10 @@ int lt_socket(int domain, int type, int protocol)
 	lt_fd_new(fd);
 	if (!may_be_ours(domain, type, protocol))
 		return fd;
-	d = (uint32_t)fd >= lt_ntab ? NULL
-				    : lt_desc_new(LT_UNDECIDED,
-					      (type & SOCK_NONBLOCK ? LT_D_NONBLOCK : 0) |
-						      (domain == AF_INET6 ? LT_D_V6 : 0));
+	d = (uint32_t)fd >= lt_ntab
+		    ? NULL
+		    : lt_desc_new(LT_UNDECIDED, (type & SOCK_NONBLOCK ? LT_D_NONBLOCK : 0) |
+							(domain == AF_INET6 ? LT_D_V6 : 0));
 	if (d == NULL) {
 		lt_explain(TAS_X_kernel_no_room);
 		return fd;

@@ -24,7 +24,7 @@
 #define LIB	 "libtas.so"
 #define ANSWER_S 5 /* longest wait for an answer */
 
-#define HUNG_UP	 ECONNABORTED /* of ask(): somebody took the connection and ended it */
+#define HUNG_UP ECONNABORTED /* of ask(): somebody took the connection and ended it */
 
 enum { EXIT_SELF = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
@@ -47,8 +47,8 @@ static int parse(int argc, char **argv, struct conf *c)
 {
 	static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
 		{"require", no_argument, NULL, 'r'}, {"explain", no_argument, NULL, 'e'},
-		{"version", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+		{"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0}};
 	int o;
 
 	while ((o = getopt_long(argc, argv, "+s:", longs, NULL)) != -1) {
@@ -170,8 +170,8 @@ static void complain(const char *path, int err, const char *then)
 	switch (err) {
 	case ENOENT:
 	case ECONNREFUSED:
-		fprintf(stderr, "tas-run: no tas service answers at %s (is it running?): %s\n", path,
-			then);
+		fprintf(stderr, "tas-run: no tas service answers at %s (is it running?): %s\n",
+			path, then);
 		break;
 	case EACCES:
 		fprintf(stderr,

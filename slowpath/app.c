@@ -101,7 +101,8 @@ void sp_app_free(struct sp *sp, struct sp_app *app)
 
 static void log_app(struct sp *sp, const struct sp_app *app, const char *what, const char *reason)
 {
-	static struct sp_log_limit ordinary, other; /* short-lived programs must not hide what went wrong */
+	static struct sp_log_limit ordinary,
+		other; /* short-lived programs must not hide what went wrong */
 	int usual = reason == NULL || strcmp(reason, "ended") == 0;
 
 	if (sp_log_allow(usual ? &ordinary : &other, sp->now_ns))

@@ -111,7 +111,8 @@ int sp_cmd_join(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	return l == NULL ? -ENOENT : hold(sp, rq->app, l, rp);
 }
 
-static struct sp_listener *held_by(struct sp *sp, const struct sp_request *rq, const struct sp_app *app)
+static struct sp_listener *held_by(
+	struct sp *sp, const struct sp_request *rq, const struct sp_app *app)
 {
 	struct sp_listener *l = app != NULL ? sp_listener_get(sp, rq->m.id) : NULL;
 

@@ -260,7 +260,8 @@ static int load_file(struct sp_config *conf, struct sp_origin *origin, const cha
 			snprintf(err, err_len, "%s: %s", file,
 				errno != 0 ? strerror(errno) : "is no file");
 		else
-			snprintf(err, err_len, "%s:%d: %s (a line is NAME = VALUE; with VALUE a "
+			snprintf(err, err_len,
+				"%s:%d: %s (a line is NAME = VALUE; with VALUE a "
 				"number, a \"text\" in quotes or a list [ \"a\", \"b\" ])",
 				in != NULL ? in : file, config_error_line(lc),
 				config_error_text(lc));
@@ -491,8 +492,10 @@ void sp_config_help_options(FILE *out)
 			fprintf(out, "%llu to %llu", (unsigned long long)r->min,
 				(unsigned long long)r->max);
 		else if (r->kind == LIST)
-			fprintf(out, "up to %llu, separated by commas:", (unsigned long long)r->max);
-		fprintf(out, "%s%s; default %s\n", r->kind == U32 || r->kind == RANGE || r->kind == LIST
-				? " " : "", r->unit, r->def[0] != '\0' ? r->def : "none");
+			fprintf(out,
+				"up to %llu, separated by commas:", (unsigned long long)r->max);
+		fprintf(out, "%s%s; default %s\n",
+			r->kind == U32 || r->kind == RANGE || r->kind == LIST ? " " : "", r->unit,
+			r->def[0] != '\0' ? r->def : "none");
 	}
 }

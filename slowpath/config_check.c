@@ -243,7 +243,8 @@ static int check_tap(const struct checker *k)
 	if (sp_parse_prefix(k->conf->tap_address, addr, &plen) != 0)
 		return fail(k, "tap_address", "\"%s\" is not ADDRESS/PREFIX", k->conf->tap_address);
 	if (!is_host(addr, plen))
-		return fail(k, "tap_address", "\"%s\" cannot be a host's address", k->conf->tap_address);
+		return fail(k, "tap_address", "\"%s\" cannot be a host's address",
+			k->conf->tap_address);
 	if (is_served(k->conf, addr))
 		return fail(k, "tap_address",
 			"%s is in `addresses`, too: the kernel's side needs one of its own",
@@ -314,7 +315,8 @@ int sp_config_check(
 		rc = fail(&k, "log_level", "\"%s\" is not error, warn, info or debug",
 			conf->log_level);
 	if (rc == 0 && cc_find(conf->cc) == NULL)
-		rc = fail(&k, "cc", "\"%s\" is not a congestion control of tas: cubic, dctcp or reno",
+		rc = fail(&k, "cc",
+			"\"%s\" is not a congestion control of tas: cubic, dctcp or reno",
 			conf->cc);
 	if (rc == 0 && conf->mtu != 0 && conf->mtu < 576)
 		rc = fail(&k, "mtu", "less than 576 bytes, what every host accepts");

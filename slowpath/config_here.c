@@ -27,7 +27,8 @@ static void folder(FILE *out, const char *path)
 	memcpy(name, path, (size_t)(slash - path));
 	name[slash - path] = '\0';
 	if (access(name, F_OK) != 0)
-		say(out, "there is no folder", name, "mkdir it, or start by systemd, which makes /run/tas");
+		say(out, "there is no folder", name,
+			"mkdir it, or start by systemd, which makes /run/tas");
 }
 
 static void cpus(FILE *out, const struct sp_list *list)

@@ -124,7 +124,8 @@ const char *sp_door_error(int err)
 	case EEXIST:
 		return "there is a file that is no socket";
 	case ESRCH:
-		return "no such group as socket_group says: systemd-sysusers or groupadd makes it, or "
+		return "no such group as socket_group says: systemd-sysusers or groupadd makes it, "
+		       "or "
 		       "set socket_group = \"\"";
 	case ENOENT:
 		return "its folder does not exist";

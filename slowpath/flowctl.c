@@ -124,7 +124,8 @@ static void redirect(struct sp *sp, uint32_t from)
 		b->head = (b->head + 1) % b->size;
 		b->count--;
 		while (append(&sp->backlog[to], &m) != 0)
-			flush_core(sp, to); /* no memory: the core makes room, it never waits for us */
+			flush_core(
+				sp, to); /* no memory: the core makes room, it never waits for us */
 	}
 }
 
@@ -221,7 +222,9 @@ void sp_flow_cc(struct sp *sp, const struct sp_conn *c, const struct cc_params *
 	uint32_t core = core_of(sp, c);
 
 	m.u.cc = *p;
-	if (!sp_flow_paused(sp) && sp->backlog[core].count == 0) /* else dropped: the next feedback brings newer ones */
+	if (!sp_flow_paused(sp) &&
+		sp->backlog[core].count ==
+			0) /* else dropped: the next feedback brings newer ones */
 		(void)fp_send(sp->fp, core, &m);
 }
 

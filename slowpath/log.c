@@ -134,7 +134,8 @@ int sp_log_allow(struct sp_log_limit *limit, uint64_t now_ns)
 
 	if (second != limit->second) {
 		if (limit->suppressed != 0)
-			sp_warn("log", "lines like the next one suppressed count=%u", limit->suppressed);
+			sp_warn("log", "lines like the next one suppressed count=%u",
+				limit->suppressed);
 		limit->second = second;
 		limit->lines = 0;
 		limit->suppressed = 0;

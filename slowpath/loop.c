@@ -204,11 +204,13 @@ int sp_loop_run(struct sp *sp)
 	while (err >= 0 && !sp->stop) {
 		sp->now_ns = fp_now_ns();
 		sp_round(sp);
-		err = sp_loop_step(sp, fp_prepare_sleep(sp->fp) ? 0 : TAS_PATIENCE(wait_ms(sp), -1));
+		err = sp_loop_step(
+			sp, fp_prepare_sleep(sp->fp) ? 0 : TAS_PATIENCE(wait_ms(sp), -1));
 	}
 	sp_loop_del(sp, &sp->fp_src);
 	if (err < 0)
-		sp_error("start", "stopping: waiting for events failed error=\"%s\"", strerror(-err));
+		sp_error("start", "stopping: waiting for events failed error=\"%s\"",
+			strerror(-err));
 	return err < 0 ? err : 0;
 }
 

@@ -150,7 +150,8 @@ static int make_timer(struct sp *sp)
 	if (sp->guard.made)
 		return 1;
 	ev._sigev_un._tid = (int)syscall(SYS_gettid);
-	if (sigaction(SIGURG, &sa, NULL) != 0 || timer_create(CLOCK_MONOTONIC, &ev, &sp->guard.timer) != 0)
+	if (sigaction(SIGURG, &sa, NULL) != 0 ||
+		timer_create(CLOCK_MONOTONIC, &ev, &sp->guard.timer) != 0)
 		return 0;
 	sp->guard.made = 1;
 	return 1;

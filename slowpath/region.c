@@ -45,9 +45,8 @@ static int make_mapped(const char *name, uint64_t bytes, int extra_seals, void *
 	if (fd < 0)
 		return fd;
 	*map = fp_map_fd(fd, bytes, MAP_NORESERVE);
-	if (*map != NULL &&
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | extra_seals) ==
-			0)
+	if (*map != NULL && fcntl(fd, F_ADD_SEALS,
+				    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | extra_seals) == 0)
 		return fd;
 	err = -errno;
 	if (*map != NULL)
@@ -121,9 +120,9 @@ static void describe(const struct fp_app *fa, uint64_t bytes)
 
 void sp_region_policy(const struct sp *sp, struct tas_info *info)
 {
-	tas_store(&info->policy, TAS_POLICY_KNOWN | (sp->apps.draining
-							     ? 0
-							     : TAS_POLICY_CONNECT | TAS_POLICY_LISTEN));
+	tas_store(&info->policy,
+		TAS_POLICY_KNOWN |
+			(sp->apps.draining ? 0 : TAS_POLICY_CONNECT | TAS_POLICY_LISTEN));
 }
 
 static void fill_page(const struct sp *sp, struct tas_info *info)

@@ -76,7 +76,7 @@ struct sp {
 	struct sp_source signal_src, fp_src;
 	struct sp_source *resting[SP_RESTING_MAX];
 	struct sp_guard guard; /* passed.c */
-	void *pending; /* events of this round still to be dispatched */
+	void *pending;	       /* events of this round still to be dispatched */
 	int npending;
 	uint64_t tick_ns; /* last one-second tick */
 	uint8_t stop, nic_dead;

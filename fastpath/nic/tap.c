@@ -33,7 +33,8 @@
 #define OFFLOADS     (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
 #define OFFLOADS_USO (TUN_F_USO4 | TUN_F_USO6)
 #define VNET_BYTES   12
-#define FRAME_MAX    65565u /* what a read can return: 64 KB of IP behind Ethernet and VLAN headers \
+#define FRAME_MAX                                                                                  \
+	65565u /* what a read can return: 64 KB of IP behind Ethernet and VLAN headers \
 			     */
 /* Not a multiple of 4096, or the starts of all buffers would share the same sets of the cache. */
 #define STRIDE	     (65600u + 5 * 64u)
@@ -241,7 +242,11 @@ static int tap_open(struct nic *n, const struct nic_conf *conf)
 	for (i = 0; i < t->nqueues; i++)
 		t->queue[i].fd = -1;
 	n->priv = t;
-	n->caps = (struct nic_caps){.tso = 1, .tx_csum = 1, .rx_large = 1, .tso_max = TSO_MAX, .rx_depth = TX_QUEUE_LEN};
+	n->caps = (struct nic_caps){.tso = 1,
+		.tx_csum = 1,
+		.rx_large = 1,
+		.tso_max = TSO_MAX,
+		.rx_depth = TX_QUEUE_LEN};
 	failed = set_up(n, t, conf, &err);
 	if (!failed)
 		return 0;

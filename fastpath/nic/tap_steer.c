@@ -23,7 +23,8 @@
 #define MOV_IMM(d, i)	  INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
 #define ALU(op, d, s)	  INSN(BPF_ALU64 | (op) | BPF_X, d, s, 0, 0)
 #define ALU_IMM(op, d, i) INSN(BPF_ALU64 | (op) | BPF_K, d, 0, 0, i)
-#define LOAD(size, at)	  INSN(BPF_LD | BPF_ABS | (size), 0, 0, 0, at) /* r0 = frame[at], host order \
+#define LOAD(size, at)                                                                             \
+	INSN(BPF_LD | BPF_ABS | (size), 0, 0, 0, at) /* r0 = frame[at], host order \
 									*/
 #define JUMP_IF(op, d, i)                                                                          \
 	INSN(BPF_JMP | (op) | BPF_K, d, 0, 0, i) /* to queue 0: offset filled in */

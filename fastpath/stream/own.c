@@ -40,8 +40,8 @@ uint32_t fp_stream_own(struct fp *fp, uint32_t id, uint64_t pos, uint32_t len, s
 			piece = len;
 		if (piece > c->tx_own_end - pos)
 			piece = (uint32_t)(c->tx_own_end - pos);
-		iov[(*n)++] =
-			(struct iovec){.iov_base = fp_chunk_mem(own, chunk) + off, .iov_len = piece};
+		iov[(*n)++] = (struct iovec){
+			.iov_base = fp_chunk_mem(own, chunk) + off, .iov_len = piece};
 		pos += piece;
 		len -= piece;
 		chunk = own->rx_next[chunk];

@@ -107,7 +107,8 @@ static void note_duplicate(struct fp_flow *f, struct tcp_cold *c, int64_t off, i
 static uint32_t out_of_window(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env,
 	const struct seg *s, int64_t off, int64_t end)
 {
-	int probe = off == -1 && s->len == 0 && !(s->flags & TCP_FIN); /* of the window, or keepalive */
+	int probe =
+		off == -1 && s->len == 0 && !(s->flags & TCP_FIN); /* of the window, or keepalive */
 
 	if (end <= 0 && s->len != 0) {
 		env->cnt->rx_dup++;

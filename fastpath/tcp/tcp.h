@@ -29,7 +29,7 @@ struct tcp_env {
 	uint32_t sent_fresh_end;	/* ... and end here */
 	uint32_t nsent;			/* nodes this core has, used or not */
 	struct tcp_sent *sent;		/* node 0; all cores use one array */
-	uint32_t min_rto_us; /* 200000 unless configured */
+	uint32_t min_rto_us;		/* 200000 unless configured */
 	uint32_t rcvbuf_max, sndbuf_max;
 	uint32_t challenge_tokens; /* RFC 5961 section 7: tcp_challenge_refill each second */
 	struct tas_fp_counters *cnt;

@@ -217,7 +217,8 @@ static int fill_nsegs(uint16_t gso_size, struct seg *s)
 	s->nsegs = 1;
 	if (gso_size == 0)
 		return 1;
-	n = (s->len + gso_size - 1) / gso_size; /* at most 65,515: the peer's segments may be small */
+	n = (s->len + gso_size - 1) /
+	    gso_size; /* at most 65,515: the peer's segments may be small */
 	s->nsegs = (uint16_t)n;
 	return n != 0;
 }

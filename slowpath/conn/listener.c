@@ -16,7 +16,8 @@
 #include "conn/internal.h"
 #include "reap.h"
 
-#define ENTRIES_MIN 512u /* listen() may be said again with more: nginx does, when its file changes */
+#define ENTRIES_MIN                                                                                \
+	512u /* listen() may be said again with more: nginx does, when its file changes */
 
 static const uint8_t any_addr[16];
 

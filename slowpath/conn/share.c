@@ -102,7 +102,8 @@ static int share_held(struct sp *sp, struct sp_app *parent, struct sp_app *child
 	struct sp_conn *c;
 	int err = 0;
 
-	while (parent->nshared != 0 && err == 0 && (c = sp_conn_next(sp, &cursor, SCAN_ALL)) != NULL) {
+	while (parent->nshared != 0 && err == 0 &&
+		(c = sp_conn_next(sp, &cursor, SCAN_ALL)) != NULL) {
 		if (holds(sp, c, parent))
 			err = share_with(sp, c, parent, child);
 	}

@@ -10,9 +10,9 @@
 #include "conn/internal.h"
 #include "round.h"
 
-#define SYN_RTO_NS     1000000000ull /* RFC 6298 section 2.1 */
+#define SYN_RTO_NS     1000000000ull	  /* RFC 6298 section 2.1 */
 #define SYN_RTO_MAX_NS (120 * SYN_RTO_NS) /* section 2.5; as Linux */
-#define MAX_PER_ROUND 4096
+#define MAX_PER_ROUND  4096
 
 static struct sp_conn *at(struct sp *sp, uint32_t id)
 {
@@ -101,7 +101,8 @@ static void fire(struct sp *sp, struct sp_conn *c)
 	}
 	c->retries++;
 	wait_ns = SYN_RTO_NS << c->retries;
-	sp_conn_timer_set(sp, c, sp->now_ns + (wait_ns < SYN_RTO_MAX_NS ? wait_ns : SYN_RTO_MAX_NS));
+	sp_conn_timer_set(
+		sp, c, sp->now_ns + (wait_ns < SYN_RTO_MAX_NS ? wait_ns : SYN_RTO_MAX_NS));
 	sp_conn_event(sp, c, SP_EV_TIMER, &in);
 }
 

@@ -46,8 +46,7 @@ uint64_t ctl_explain_sum(struct sp *sp, const struct sp_app *a)
 	return sum;
 }
 
-static void fill(
-	const struct sp_app *a, uint32_t i, uint64_t value, struct tas_ctl_explain *out)
+static void fill(const struct sp_app *a, uint32_t i, uint64_t value, struct tas_ctl_explain *out)
 {
 	out->app = a->id;
 	out->pid = a->pid;
@@ -86,7 +85,8 @@ static int page_of(struct sp *sp, const struct tas_ctl_request *q, struct ctl_pa
 int ctl_page_explain(struct sp *sp, const struct tas_ctl_request *q, struct ctl_page *p)
 {
 	uint64_t from = q->cursor >> 32;
-	uint32_t cursor = from > FP_MAX_APPS ? FP_MAX_APPS : (uint32_t)from, i = (uint32_t)q->cursor;
+	uint32_t cursor = from > FP_MAX_APPS ? FP_MAX_APPS : (uint32_t)from,
+		 i = (uint32_t)q->cursor;
 	uint32_t budget = CTL_LOOK_MAX;
 	struct sp_app *a;
 

@@ -64,7 +64,7 @@ struct sp_net {
 	struct sp_route routes[TAS_INFO_ROUTES]; /* longest prefix first */
 	struct sp_arena neighs;
 	uint32_t neigh_buckets[SP_NEIGH_BUCKETS]; /* ids */
-	uint32_t evict_next;			  /* where the next search for one to forget begins */
+	uint32_t evict_next; /* where the next search for one to forget begins */
 	uint8_t mac[6];
 	uint16_t mtu;
 	uint64_t icmp_tokens, icmp_refill_ns;

@@ -53,7 +53,8 @@ static int finish(const struct client *c, const struct options *o, int err)
 		return 1;
 	}
 	if (err == -EINVAL && o->command == CMD_MOVE_GROUP) {
-		fprintf(stderr, "tasctl: there is no such group (0 to 127, all) or core (tasctl cores)\n");
+		fprintf(stderr,
+			"tasctl: there is no such group (0 to 127, all) or core (tasctl cores)\n");
 		return 1;
 	}
 	if (err != 0)

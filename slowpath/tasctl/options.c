@@ -14,8 +14,17 @@
 
 #define EXIT_USAGE 2
 
-enum { OPT_PID = 256, OPT_APP, OPT_PORT, OPT_ADDR, OPT_STATE, OPT_NET, OPT_JSON, OPT_EXPLAIN,
-	OPT_VERSION };
+enum {
+	OPT_PID = 256,
+	OPT_APP,
+	OPT_PORT,
+	OPT_ADDR,
+	OPT_STATE,
+	OPT_NET,
+	OPT_JSON,
+	OPT_EXPLAIN,
+	OPT_VERSION
+};
 
 static const struct option long_options[] = {
 	{"socket", required_argument, NULL, 's'},

@@ -151,7 +151,7 @@ class Program
 	uint32_t rx_given = 0,
 		 rx_max; /* chunks offered; segment 0 is for receiving, the others for sending */
 	bool offering = true, silent = false; /* silent: says it and does not ring */
-	std::set<uint32_t> news; /* slots that the event queues have named */
+	std::set<uint32_t> news;	      /* slots that the event queues have named */
 
 	Program(Engine &en, uint32_t id, uint32_t nslots = 128, uint32_t nevq = 2)
 	    : e(en), app(fp_app(en.fp, id))
@@ -548,8 +548,8 @@ class Conn
 };
 
 /* Hands sent frames to the peers by destination port, but for those that get lost; returns how many there were. */
-inline int hand_out(Engine &e, const std::vector<Conn *> &conns,
-	const std::function<bool()> &lost = nullptr)
+inline int hand_out(
+	Engine &e, const std::vector<Conn *> &conns, const std::function<bool()> &lost = nullptr)
 {
 	static uint8_t buf[65700];
 	uint16_t gso;

@@ -31,7 +31,8 @@ static __thread uint64_t state __attribute__((tls_model("initial-exec")));
 void tas_test_yield(void)
 {
 	if (state == 0)
-		state = (seed + 1) * 0x9e3779b97f4a7c15ull + tas_fetch_add(&threads, 2ull) * 0xd1342543de82ef95ull + 1;
+		state = (seed + 1) * 0x9e3779b97f4a7c15ull +
+			tas_fetch_add(&threads, 2ull) * 0xd1342543de82ef95ull + 1;
 	state ^= state << 13; /* xorshift64 (Marsaglia 2003) */
 	state ^= state >> 7;
 	state ^= state << 17;

@@ -30,10 +30,10 @@ enum Word : size_t {
 	kCount,	   /* an eventfd that is drained */
 	kSleepers, /* threads that announced themselves on a queue */
 	kBell,
-	kArmed,				/* + holder */
-	kEdge = kArmed + kThreads,	/* + thread: an edge-triggered eventfd has been written */
-	kAsleep = kEdge + kThreads,	/* + thread: in the kernel's futex queue */
-	kMine = kAsleep + kThreads,	/* + thread: news for this thread alone */
+	kArmed,			    /* + holder */
+	kEdge = kArmed + kThreads,  /* + thread: an edge-triggered eventfd has been written */
+	kAsleep = kEdge + kThreads, /* + thread: in the kernel's futex queue */
+	kMine = kAsleep + kThreads, /* + thread: news for this thread alone */
 	kWords = kMine + kThreads
 };
 
@@ -157,8 +157,7 @@ void futex_program(size_t thread, uint64_t times, FutexFault fault)
 
 explore::Result run_futex(uint64_t times, size_t threads, FutexFault fault)
 {
-	std::vector<explore::Process> procs = {
-		{"core", [=] { futex_core(times, fault); }, false}};
+	std::vector<explore::Process> procs = {{"core", [=] { futex_core(times, fault); }, false}};
 
 	for (size_t k = 0; k < threads; k++)
 		procs.push_back({"thread", [=] { futex_program(k, times, fault); }, false});
@@ -361,7 +360,8 @@ void queue_thread(size_t k, QueueFault fault)
 	add(kSleepers);
 	store(at(kSleeping), 1u); /* Q1 */
 	if (fault == kNoQueueLook || load(at(kMine, k)) == 0)
-		explore::wait([=] { return *at(kEdge, k) != 0; }, [=] { return *at(kEdge, k) = 0; });
+		explore::wait(
+			[=] { return *at(kEdge, k) != 0; }, [=] { return *at(kEdge, k) = 0; });
 	queue_retract(fault);
 	if (load(at(kMine, k)) == 0)
 		explore::again(1);
@@ -369,8 +369,7 @@ void queue_thread(size_t k, QueueFault fault)
 
 explore::Result run_queue(size_t threads, QueueFault fault)
 {
-	std::vector<explore::Process> procs = {
-		{"daemon", [=] { queue_daemon(threads); }, false}};
+	std::vector<explore::Process> procs = {{"daemon", [=] { queue_daemon(threads); }, false}};
 
 	for (size_t k = 0; k < threads; k++)
 		procs.push_back({"thread", [=] { queue_thread(k, fault); }, false});
@@ -437,7 +436,8 @@ void accept_holder(size_t k, size_t holders, AcceptFault fault)
 	if (fault != kArmLate && fault != kNoArmLook)
 		queued = load(at(kNews)) != 0;
 	if (!queued)
-		explore::wait([=] { return *at(kEdge, k) != 0; }, [=] { return *at(kEdge, k) = 0; });
+		explore::wait(
+			[=] { return *at(kEdge, k) != 0; }, [=] { return *at(kEdge, k) = 0; });
 	store(at(kArmed, k), 0u);
 	/* accept() looks itself before it returns; epoll asks the daemon to tell the next. */
 	if (!claim())
@@ -459,7 +459,8 @@ explore::Result run_accept(size_t holders, uint64_t times, AcceptFault fault)
 
 		for (size_t i = 1; i < w.procs.size(); i++)
 			sleeper |= !w.procs[i].done;
-		return sleeper && *at(kNews) != 0 ? "a holder sleeps beside a queued connection" : "";
+		return sleeper && *at(kNews) != 0 ? "a holder sleeps beside a queued connection"
+						  : "";
 	});
 }
 

@@ -261,7 +261,8 @@ TEST_F(Rx, challenge_allowance_follows_the_random_number)
 {
 	const struct {
 		uint32_t random, tokens;
-	} cases[] = {{0, 250}, {1, 251}, {499, 749}, {500, 250}, {UINT32_MAX, 250 + UINT32_MAX % 500}};
+	} cases[] = {
+		{0, 250}, {1, 251}, {499, 749}, {500, 250}, {UINT32_MAX, 250 + UINT32_MAX % 500}};
 
 	for (auto &k : cases) {
 		tcp_challenge_refill(&h->env, k.random);

@@ -564,7 +564,8 @@ static int reuseport_listener(int port)
 /* Of two that share a port one closes: what waited there is reset, the other's is served. */
 static void test_reuseport_close(void)
 {
-	int l = reuseport_listener(0), closing = reuseport_listener(port_of(l)), fd, served = 0, reset;
+	int l = reuseport_listener(0), closing = reuseport_listener(port_of(l)), fd, served = 0,
+	    reset;
 	struct pollfd p[] = {{.fd = l, .events = POLLIN}, {.fd = ctl, .events = POLLIN}};
 
 	tell(port_of(l));

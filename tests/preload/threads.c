@@ -189,7 +189,8 @@ static void test_added_later(void)
 		fd[i] = connection(l, i);
 	start_two(t);
 	for (i = 0; i < 2; i++) {
-		ev = (struct epoll_event){.events = EPOLLIN | EPOLLONESHOT, .data.u32 = (uint32_t)i + 1};
+		ev = (struct epoll_event){
+			.events = EPOLLIN | EPOLLONESHOT, .data.u32 = (uint32_t)i + 1};
 		CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, fd[i], &ev) == 0);
 	}
 	ask(SEND, 0);
@@ -226,7 +227,8 @@ static void *receiver(void *arg)
 /* shutdown() and close() by another thread end a recv(); the next connection is not its. */
 static void test_shutdown_close_accept(void)
 {
-	int l = listen_here(0, 16), null = open("/dev/null", O_RDONLY), next, i, strange = 0, lost = 0;
+	int l = listen_here(0, 16), null = open("/dev/null", O_RDONLY), next, i, strange = 0,
+	    lost = 0;
 	char buf[16];
 	pthread_t t;
 

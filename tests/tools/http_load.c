@@ -36,7 +36,7 @@ enum outcome {
 	SHORT,	       /* closed within header or body */
 	WRONG,	       /* another status, or another body */
 	STUCK,	       /* nothing for STUCK_S seconds */
-	CLOSED,	       /* RESET or EMPTY on a kept connection: the server ended it as the request came */
+	CLOSED, /* RESET or EMPTY on a kept connection: the server ended it as the request came */
 	OUTCOMES
 };
 
@@ -240,9 +240,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "http_load: bad address, thread count or file\n");
 		return 2;
 	}
-	snprintf(request, sizeof(request),
-		"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n\r\n", argv[3], argv[1],
-		keep ? "keep-alive" : "close");
+	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n\r\n",
+		argv[3], argv[1], keep ? "keep-alive" : "close");
 	end_ns = now_ns() + (uint64_t)atoi(argv[6]) * 1000000000u;
 	for (int i = 0; i < threads; i++)
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)

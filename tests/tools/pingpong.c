@@ -226,7 +226,8 @@ static int serve_on(void)
 	int l = socket(AF_INET, SOCK_STREAM, 0), one = 1, size = 32768;
 
 	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	setsockopt(l, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* inherited: send() fills it at once */
+	setsockopt(l, SOL_SOCKET, SO_SNDBUF, &size,
+		sizeof(size)); /* inherited: send() fills it at once */
 	if (bind(l, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(l, 16) != 0)
 		die("listen");
 	printf("listening\n");
@@ -252,7 +253,8 @@ int main(int argc, char **argv)
 	int l;
 
 	if (argc < 5 || argc != (strcmp(argv[1], "server") == 0 ? 6 : 5)) {
-		fprintf(stderr, "usage: pingpong server|client epoll|recv|accept|send ADDRESS PORT [SLEEPS]\n");
+		fprintf(stderr, "usage: pingpong server|client epoll|recv|accept|send ADDRESS PORT "
+				"[SLEEPS]\n");
 		return 2;
 	}
 	address.sin_family = AF_INET;

@@ -1143,7 +1143,8 @@ TEST_F(App, Evq_OnlyEventfdsOfOwnQueues)
 /* What the cores may still be using is bounded, and one program's is no reason to refuse another's. */
 TEST_F(App, TakenAway_ComesBackEveryRound)
 {
-	int a = join(), ev = eventfd(0, EFD_CLOEXEC), h = handle(fake_addr(2), 7050), before = open_fds();
+	int a = join(), ev = eventfd(0, EFD_CLOEXEC), h = handle(fake_addr(2), 7050),
+	    before = open_fds();
 	struct tas_msg set = message(TAS_CMD_EVQ), unlisten = message(TAS_CMD_UNLISTEN);
 	for (int i = 0; i < 5000; i++)
 		ASSERT_EQ(ask(a, set, {ev}).m.status, 0) << i;
@@ -1494,7 +1495,6 @@ TEST_F(Memory, EachAllocationFails_RefusedCleanly_NothingLeft)
 	one(0);
 	EXPECT_EQ(life.refused, 0);
 }
-
 
 TEST_F(App, Fuzz_EveryFieldOfEveryMessage)
 {

@@ -207,7 +207,8 @@ TEST_F(Arp, NoRouteBack_NoHandshake)
 	struct wire_tcp syn = head(4000, 80, TCP_SYN, 1);
 	uint32_t len = fake_tcp(frame, 1, &syn, nullptr, 0), far = htonl(0xc0a80101);
 	uint16_t sum;
-	wire_ip4_emit(frame + WIRE_ETH_HDR, far, fake_addr(2), 6, (uint16_t)(len - WIRE_ETH_HDR), 1, 0, 64);
+	wire_ip4_emit(frame + WIRE_ETH_HDR, far, fake_addr(2), 6, (uint16_t)(len - WIRE_ETH_HDR), 1,
+		0, 64);
 	memset(frame + WIRE_ETH_HDR + WIRE_IP4_HDR + 16, 0, 2);
 	sum = wire_csum_fold(wire_csum_add(
 		wire_csum_pseudo4(far, fake_addr(2), 6, len - WIRE_ETH_HDR - WIRE_IP4_HDR),

@@ -229,8 +229,9 @@ TEST_F(Config, Letters_TogetherAndWithTheirValue)
 {
 	EXPECT_NE(load({"-n"}), 0);
 	EXPECT_TRUE(args.check);
-	for (auto &words : std::vector<std::vector<std::string>>{{"-c/nowhere"}, {"-nc", "/nowhere"},
-		     {"-nc/nowhere"}, {"-n", "-c", "/nowhere"}, {"--config", "/nowhere"}}) {
+	for (auto &words :
+		std::vector<std::vector<std::string>>{{"-c/nowhere"}, {"-nc", "/nowhere"},
+			{"-nc/nowhere"}, {"-n", "-c", "/nowhere"}, {"--config", "/nowhere"}}) {
 		EXPECT_NE(load(words), 0);
 		EXPECT_EQ(std::string(err), "/nowhere: No such file or directory") << words[0];
 	}
@@ -244,9 +245,17 @@ TEST_F(Config, Tap_TheKernelsSideIsReached)
 {
 	EXPECT_EQ(load({"--addresses=10.0.0.2/24", "--tap_address=10.0.0.1/24"}), 0) << err;
 	EXPECT_NE(load({"--addresses=10.0.0.2/24", "--tap_address=10.0.1.1/24"}), 0);
-	EXPECT_NE(std::string(err).find("--tap_address: 10.0.1.1/24 is in no network"), std::string::npos) << err;
-	EXPECT_EQ(load({"--addresses=10.0.0.2/24", "--tap_address=10.0.1.1/24", "--routes=10.0.1.0/24"}), 0) << err;
-	EXPECT_EQ(load({"--addresses=10.0.0.2/24", "--tap_address=10.0.1.1/24", "--gateway=10.0.0.9"}), 0) << err;
+	EXPECT_NE(std::string(err).find("--tap_address: 10.0.1.1/24 is in no network"),
+		std::string::npos)
+		<< err;
+	EXPECT_EQ(load({"--addresses=10.0.0.2/24", "--tap_address=10.0.1.1/24",
+			  "--routes=10.0.1.0/24"}),
+		0)
+		<< err;
+	EXPECT_EQ(load({"--addresses=10.0.0.2/24", "--tap_address=10.0.1.1/24",
+			  "--gateway=10.0.0.9"}),
+		0)
+		<< err;
 }
 
 TEST_F(Config, Missing_IsNamedWithTheFile)
@@ -255,7 +264,9 @@ TEST_F(Config, Missing_IsNamedWithTheFile)
 	EXPECT_NE(std::string(err).find(": addresses: at least one"), std::string::npos) << err;
 	EXPECT_EQ(std::string(err).find("--"), std::string::npos) << err;
 	EXPECT_NE(file("addresses = [ \"10.0.0.2/24\" ];\ncores = two;"), 0);
-	EXPECT_NE(std::string(err).find(":2: syntax error (a line is NAME = VALUE"), std::string::npos) << err;
+	EXPECT_NE(std::string(err).find(":2: syntax error (a line is NAME = VALUE"),
+		std::string::npos)
+		<< err;
 	EXPECT_NE(load({"--addresses=10.0.0.2/24", "--cc=bbr"}), 0);
 	EXPECT_NE(std::string(err).find("cubic, dctcp or reno"), std::string::npos) << err;
 }

@@ -33,7 +33,8 @@ TEST(Cookie, Mss_RoundedDownNeverUp)
 	const struct {
 		uint16_t offered, kept;
 	} cases[] = {{1, 88}, {88, 88}, {535, 88}, {536, 536}, {1219, 536}, {1300, 1220},
-		{1452, 1440}, {1459, 1440}, {1460, 1460}, {8959, 1460}, {8960, 8960}, {65535, 8960}};
+		{1452, 1440}, {1459, 1440}, {1460, 1460}, {8959, 1460}, {8960, 8960},
+		{65535, 8960}};
 
 	for (auto &k : cases) {
 		uint32_t c = sp_cookie_make(secret, &t, 5000, k.offered, start_ns);
@@ -49,7 +50,8 @@ TEST(Cookie, Age_GoodInItsTickAndTheNext)
 	for (uint64_t made : {tick, (uint64_t)(tick + SP_COOKIE_TICK_NS - 1)}) {
 		uint32_t c = sp_cookie_make(secret, &t, 5000, 1460, made);
 		EXPECT_EQ(sp_cookie_check(secret, &t, 5000, c, made), 1460);
-		EXPECT_EQ(sp_cookie_check(secret, &t, 5000, c, tick + 2 * SP_COOKIE_TICK_NS - 1), 1460);
+		EXPECT_EQ(sp_cookie_check(secret, &t, 5000, c, tick + 2 * SP_COOKIE_TICK_NS - 1),
+			1460);
 		EXPECT_EQ(sp_cookie_check(secret, &t, 5000, c, tick + 2 * SP_COOKIE_TICK_NS), 0);
 		EXPECT_EQ(sp_cookie_check(secret, &t, 5000, c, tick - 1), 0) << "from the future";
 	}
@@ -371,7 +373,8 @@ TEST_F(Cookies, GuessedAcks_CountedNoneOpens)
 	std::mt19937 rnd(1);
 	flood(200);
 	for (int i = 0; i < 20000; i++) {
-		struct wire_tcp a = head((uint16_t)rnd(), 80, TCP_ACK, (uint32_t)rnd(), (uint32_t)rnd());
+		struct wire_tcp a =
+			head((uint16_t)rnd(), 80, TCP_ACK, (uint32_t)rnd(), (uint32_t)rnd());
 		a.has_ts = rnd() & 1;
 		a.ts_ecr = (uint32_t)rnd();
 		receive(a);

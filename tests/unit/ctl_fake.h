@@ -18,7 +18,7 @@ int fake_turn(int timeout_ms);
 uint64_t fake_refused(void);
 uint64_t fake_requests(void);
 uint32_t fake_clients(void);
-uint32_t fake_rests(void); /* times the door was given a rest */
+uint32_t fake_rests(void);  /* times the door was given a rest */
 uint32_t fake_killed(void); /* flow id of the last sp_conn_abort */
 int fake_drained(void);
 uint32_t fake_looked_max(void); /* most connection records looked at by one request */

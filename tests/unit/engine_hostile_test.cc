@@ -164,8 +164,9 @@ TEST(HostileProgram, LiesWithinTheBounds)
 			s.rx_tail = read + rng() % (1 + head - read);
 			s.tx_first_pos = i == 0 || rng() % 4 ? t.c.f().tx_head : rng() % 100000;
 			s.tx_first_chunk = (uint32_t)rng() % chunks;
-			s.want = (uint32_t)rng() & (TAS_SOCK_NODELAY | TAS_SOCK_CORK |
-							   0x10u /* means nothing */ | TAS_SOCK_TAKE);
+			s.want = (uint32_t)rng() &
+				 (TAS_SOCK_NODELAY | TAS_SOCK_CORK | 0x10u /* means nothing */ |
+					 TAS_SOCK_TAKE);
 			s.tx_wait = (uint32_t)rng() % 2;
 			s.state = (uint32_t)rng();
 			s.gen = s.flow = s.core = (uint32_t)rng();

@@ -254,7 +254,8 @@ struct Starved {
 	Starved()
 	{
 		p.offering = false;
-		for (auto *ac = e.core().apps[1]; ac->nfree;) { /* all chunks are in use elsewhere */
+		for (auto *ac = e.core().apps[1];
+			ac->nfree;) { /* all chunks are in use elsewhere */
 			ac->free_chunk = p.app->rx_next[ac->free_chunk];
 			ac->nfree--;
 		}

@@ -116,7 +116,8 @@ struct Held {
 	void hand_to(Program &p, uint32_t slot)
 	{
 		move(&p, slot);
-		ASSERT_EQ(s->state() & (TAS_SOCK_MOVED | TAS_SOCK_FREE), TAS_SOCK_MOVED | TAS_SOCK_FREE);
+		ASSERT_EQ(s->state() & (TAS_SOCK_MOVED | TAS_SOCK_FREE),
+			TAS_SOCK_MOVED | TAS_SOCK_FREE);
 		uint64_t kept = s->s().rx_kept, heard = s->s().tx_limit;
 		EXPECT_EQ(kept, s->read);
 		EXPECT_EQ(heard, s->written);
@@ -292,7 +293,8 @@ TEST(Park, GrantWithdrawnByAnotherGrant)
 	t.drop();
 	t.move(&t.d, 4);
 	EXPECT_EQ(t.b.sock(3).gen, 77u);
-	EXPECT_EQ(t.b.sock(3).state & (TAS_SOCK_MOVED | TAS_SOCK_FREE), TAS_SOCK_MOVED | TAS_SOCK_FREE);
+	EXPECT_EQ(t.b.sock(3).state & (TAS_SOCK_MOVED | TAS_SOCK_FREE),
+		TAS_SOCK_MOVED | TAS_SOCK_FREE);
 	EXPECT_TRUE(t.b.heard(3));
 	EXPECT_FALSE(t.take(t.b, 3, 0, 0)) << "too late, and told so";
 	t.drop();
@@ -420,7 +422,8 @@ TEST(Park, PeerResetsWhileNobodyHasIt_TakerIsTold)
 		fr.bytes[13] = 0;
 		wire_ip4_emit(&fr.bytes[14], kPeerAddr, kOurAddr, 6, (uint16_t)(20 + hl), 0, 0, 64);
 		memcpy(&fr.bytes[34], f, hl);
-		uint16_t cs = wire_csum_fold(wire_csum_add(wire_csum_pseudo4(kPeerAddr, kOurAddr, 6, hl), &fr.bytes[34], hl));
+		uint16_t cs = wire_csum_fold(wire_csum_add(
+			wire_csum_pseudo4(kPeerAddr, kOurAddr, 6, hl), &fr.bytes[34], hl));
 		memcpy(&fr.bytes[34 + 16], &cs, 2);
 		t.c.to_engine.push_back(fr);
 		t.c.deliver();
@@ -615,7 +618,8 @@ struct Wanderer : Held {
 	}
 	bool done()
 	{
-		return s && s->read == kTotal && s->written == kTotal && c.peer->f.rx_read == kTotal;
+		return s && s->read == kTotal && s->written == kTotal &&
+		       c.peer->f.rx_read == kTotal;
 	}
 	void go()
 	{

@@ -413,7 +413,8 @@ TEST(PathMtu, IsBelievedOnlyOfAMessageThatQuotesWhatIsInFlight)
 	t.s.send(2000);
 	t.e.run(); /* in flight: the 2000 after these */
 	ASSERT_EQ(t.c.f().tx_nxt - t.c.f().tx_una, 2000u);
-	for (uint32_t seq : {first, first + 2999, first + 5000, first + 5001, first + 0x80000000u}) {
+	for (uint32_t seq :
+		{first, first + 2999, first + 5000, first + 5001, first + 0x80000000u}) {
 		t.e.send(0, pmtu(t.c, 1000, true, seq));
 		t.e.run();
 		EXPECT_EQ(t.c.f().mss, before) << "quoted " << seq - first;

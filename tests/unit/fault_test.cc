@@ -69,7 +69,8 @@ class Injector
 		uint32_t got = fp_fault_out(f, pkts.data(), n, &out, &harmed);
 		ASSERT_LE(got, 2 * n);
 		for (uint32_t i = 0; i < got; i++)
-			look(out[i].hdr, memcmp(out[i].hdr, frame(number(out[i].hdr)).data(), kLen) == 0);
+			look(out[i].hdr,
+				memcmp(out[i].hdr, frame(number(out[i].hdr)).data(), kLen) == 0);
 	}
 	static uint32_t number(const uint8_t *data)
 	{
@@ -94,7 +95,8 @@ class Injector
 	}
 };
 
-fp_fault_conf conf(uint32_t where, uint32_t drop, uint32_t dup, uint32_t reorder, uint32_t corrupt, uint64_t seed = 3)
+fp_fault_conf conf(uint32_t where, uint32_t drop, uint32_t dup, uint32_t reorder, uint32_t corrupt,
+	uint64_t seed = 3)
 {
 	fp_fault_conf c = {};
 
@@ -142,7 +144,8 @@ TEST(Fault, each_kind_alone_at_its_rate)
 		for (size_t i = 1; i < reorder.came.size(); i++)
 			late += reorder.came[i] < reorder.came[i - 1];
 		EXPECT_EQ(reorder.came.size(), 32000u);
-		EXPECT_EQ(std::set<uint32_t>(reorder.came.begin(), reorder.came.end()).size(), 32000u);
+		EXPECT_EQ(std::set<uint32_t>(reorder.came.begin(), reorder.came.end()).size(),
+			32000u);
 		EXPECT_GT(late, 150u);
 		EXPECT_LE(late, reorder.harmed);
 
@@ -166,7 +169,8 @@ TEST(Fault, the_other_way_is_left_alone)
 
 TEST(Fault, a_seed_harms_in_one_way_only)
 {
-	Injector a(conf(3, 50, 50, 50, 50, 1)), b(conf(3, 50, 50, 50, 50, 1)), c(conf(3, 50, 50, 50, 50, 2));
+	Injector a(conf(3, 50, 50, 50, 50, 1)), b(conf(3, 50, 50, 50, 50, 1)),
+		c(conf(3, 50, 50, 50, 50, 2));
 
 	for (Injector *i : {&a, &b, &c})
 		i->all(true, 3200);

@@ -721,7 +721,8 @@ void lw_other_takes(uint32_t back)
 void lw_other_gives_back(uint32_t back)
 {
 	tas_store(&entry(back)->word, TAS_ACCEPT_WORD(TAS_ACCEPT_QUEUED, 0, entry(back)->word));
-	MUST((int32_t)(tas_load(&w.listen->head) - (w.listen->tail - back)) <= 0); /* else the hint would go back */
+	MUST((int32_t)(tas_load(&w.listen->head) - (w.listen->tail - back)) <=
+		0); /* else the hint would go back */
 }
 
 bool lw_is_taken(uint32_t back)

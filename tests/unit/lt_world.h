@@ -54,7 +54,7 @@ void lw_fin(int fd);
 void lw_reset(int fd, int error);
 uint32_t lw_wrong(void); /* wrong bytes and broken rules seen so far */
 const char *lw_first_wrong(void);
-uint32_t lw_chunks_held(void); /* receive chunks in flows */
+uint32_t lw_chunks_held(void);	 /* receive chunks in flows */
 uint32_t lw_slots_touched(void); /* slots that libtas has ever handed out */
 
 /* Runs between the steps of sleeping, waking and claiming (TAS_YIELD of tas/yield.h), in the thread that makes them; NULL: nothing. */

@@ -62,10 +62,13 @@ std::set<std::string> written(const std::map<std::string, std::string> &code)
 	std::set<std::string> names;
 
 	for (auto &file : code) {
-		if (file.first.rfind("slowpath/ctl/", 0) == 0 && file.first != "slowpath/ctl/server.c")
+		if (file.first.rfind("slowpath/ctl/", 0) == 0 &&
+			file.first != "slowpath/ctl/server.c")
 			continue; /* shows them */
 		for (const std::regex *r : {&add, &place, &table, &at})
-			for (std::sregex_iterator i(file.second.begin(), file.second.end(), *r), end; i != end; ++i)
+			for (std::sregex_iterator i(file.second.begin(), file.second.end(), *r),
+				end;
+				i != end; ++i)
 				names.insert((*i)[1]);
 	}
 	return names;
@@ -106,11 +109,13 @@ TEST(Rows, every_counter_is_counted_by_its_one_writer)
 	ASSERT_GT(slow.size(), 30u);
 	for (auto &row : fp_rows) {
 		EXPECT_TRUE(fast.count(row.name)) << row.name << " is counted nowhere in fastpath/";
-		EXPECT_FALSE(slow.count(row.name)) << row.name << " is a core's, and counted in slowpath/";
+		EXPECT_FALSE(slow.count(row.name))
+			<< row.name << " is a core's, and counted in slowpath/";
 	}
 	for (auto &row : sp_rows) {
 		EXPECT_TRUE(slow.count(row.name)) << row.name << " is counted nowhere in slowpath/";
-		EXPECT_FALSE(fast.count(row.name)) << row.name << " is the slow path's, and counted in fastpath/";
+		EXPECT_FALSE(fast.count(row.name))
+			<< row.name << " is the slow path's, and counted in fastpath/";
 	}
 }
 
@@ -121,7 +126,8 @@ TEST(Rows, every_reason_of_explain_is_counted_in_libtas)
 	for (auto &file : sources("libtas"))
 		all += file.second;
 	for (auto &row : explain_rows)
-		EXPECT_TRUE(std::regex_search(all, std::regex("\\bTAS_X_" + row.name + "\\b"))) << row.name;
+		EXPECT_TRUE(std::regex_search(all, std::regex("\\bTAS_X_" + row.name + "\\b")))
+			<< row.name;
 }
 
 /*
@@ -130,8 +136,10 @@ TEST(Rows, every_reason_of_explain_is_counted_in_libtas)
  */
 TEST(Rows, the_daemon_allocates_through_one_module)
 {
-	const std::regex direct(R"([^_\w](malloc|calloc|realloc|reallocarray|aligned_alloc|mmap|memfd_create|eventfd)\()");
-	const std::set<std::string> but = {"fastpath/alloc.c", "fastpath/nic/tap_steer.c", "slowpath/sigbus.c"};
+	const std::regex direct(
+		R"([^_\w](malloc|calloc|realloc|reallocarray|aligned_alloc|mmap|memfd_create|eventfd)\()");
+	const std::set<std::string> but = {
+		"fastpath/alloc.c", "fastpath/nic/tap_steer.c", "slowpath/sigbus.c"};
 
 	for (const char *folder : {"fastpath", "slowpath"})
 		for (auto &file : sources(folder)) {

@@ -430,7 +430,8 @@ class ShareRandom : public Share
 			if (m.app == id)
 				alone.push_back(cid);
 		for (uint32_t cid : alone) {
-			EXPECT_TRUE(conns.at(cid).holders.empty()) << "reset although others hold it";
+			EXPECT_TRUE(conns.at(cid).holders.empty())
+				<< "reset although others hold it";
 			end(cid);
 		}
 		gone(id);
@@ -447,7 +448,8 @@ class ShareRandom : public Share
 			for (struct sp_app *p : apps) {
 				bool bit = s && (s->holders[p->id / 64] >> (p->id % 64) & 1);
 
-				EXPECT_EQ(bit, m.shared && m.holders.count(p->id)) << "program " << p->id;
+				EXPECT_EQ(bit, m.shared && m.holders.count(p->id))
+					<< "program " << p->id;
 				nshared[p->id] += bit;
 			}
 		}

@@ -205,8 +205,8 @@ TEST_F(Tasctl, A_socket_without_a_listener_is_the_same)
 
 TEST_F(Tasctl, Usage_errors_exit_with_2_and_one_sentence)
 {
-	for (const char *args : {"nonsense", "app", "app x", "app 0", "--explain flows",
-		     "flow", "flow 0", "flow x", "flow 1 2", "kill", "flow 9", "kill 9", "flow 9.",
+	for (const char *args : {"nonsense", "app", "app x", "app 0", "--explain flows", "flow",
+		     "flow 0", "flow x", "flow 1 2", "kill", "flow 9", "kill 9", "flow 9.",
 		     "flow .9", "flow 9.0", "flow 9.16x", "kill 9.-16", "flow 99999999999999999.1",
 		     "flows --pid x", "flows --pid -1", "flows --port 65536", "flows --addr 1.2.3",
 		     "flows --state open", "-w 0 flows", "-w x flows", "-w 1 drain", "-c 0 flows",
@@ -299,8 +299,8 @@ TEST_F(Tasctl, Json_is_valid_and_carries_its_schema)
 	serve(2, 300, 2, 3);
 	char nasty[16] = "\"\\\x01\x7f\xff<\n%s";
 	fake_set_comm(nasty);
-	for (const char *cmd :
-		{"status", "flows", "flow 9.16", "listeners", "apps", "cores", "drops", "counters"}) {
+	for (const char *cmd : {"status", "flows", "flow 9.16", "listeners", "apps", "cores",
+		     "drops", "counters"}) {
 		Output o = run(std::string("--json ") + cmd);
 
 		EXPECT_EQ(o.status, 0) << cmd;
