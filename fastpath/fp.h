@@ -49,6 +49,7 @@ struct fp_app {
 	uint32_t pid;
 	struct tas_region *region; /* daemon's mapping of the control segment; NULL for app 0 */
 	struct tas_info *info;	   /* daemon's writable mapping of the read-only page */
+	uint64_t region_bytes, info_bytes; /* of these mappings */
 	uint64_t off_slots, off_tobells, off_evqs, off_rxnext, off_txnext, off_offer, bell_bytes;
 	uint64_t *
 		explain; /* in the control segment: TAS_EXPLAIN_MAX numbers that the program counts */

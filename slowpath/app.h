@@ -40,7 +40,6 @@ struct sp_app {
 	uint32_t parent;     /* app id that forked it */
 	int sock, pidfd;     /* -1 = none */
 	struct sp_source sock_src, pid_src;
-	uint64_t region_bytes, info_bytes;
 	uint64_t seg_bytes;  /* chunk memory in all */
 	uint32_t nlisteners; /* held */
 	uint32_t nshared;    /* connections held that others hold, or held, too */

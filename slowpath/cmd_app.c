@@ -77,8 +77,8 @@ int sp_cmd_region(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 		rp->fds[2 + i] = fp_app(sp->fp, app->id)->core_fd[i];
 	rp->nfds = (int)sp->ncores + 2;
 	rp->m.id = sp->ncores;
-	rp->m.len = app->region_bytes;
-	rp->m.aux = app->info_bytes;
+	rp->m.len = fp_app(sp->fp, app->id)->region_bytes;
+	rp->m.aux = fp_app(sp->fp, app->id)->info_bytes;
 	sp_flow_app(sp, SP_APP_ADD, app->id);
 	return 0;
 }

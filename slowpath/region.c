@@ -177,14 +177,14 @@ int sp_region_create(struct sp *sp, struct sp_app *app, struct sp_region_fds *fd
 	int err;
 
 	start_record(sp, app, fa);
-	app->region_bytes = lay_out(fa);
-	app->info_bytes = align(sizeof(struct tas_info), PAGE);
+	fa->region_bytes = lay_out(fa);
+	fa->info_bytes = align(sizeof(struct tas_info), PAGE);
 	fds->control = fds->page = -1;
-	fds->control = err = make_mapped("tas-region", app->region_bytes, 0, &map);
+	fds->control = err = make_mapped("tas-region", fa->region_bytes, 0, &map);
 	if (err < 0)
 		goto fail;
 	fa->region = map;
-	fds->page = err = make_mapped("tas-info", app->info_bytes, F_SEAL_FUTURE_WRITE, &map);
+	fds->page = err = make_mapped("tas-info", fa->info_bytes, F_SEAL_FUTURE_WRITE, &map);
 	if (err < 0)
 		goto fail;
 	fa->info = map;
@@ -197,8 +197,8 @@ int sp_region_create(struct sp *sp, struct sp_app *app, struct sp_region_fds *fd
 	err = -ENOMEM;
 	if (fa->slot_flow == NULL || fa->rx_next == NULL || app->slot_conn == NULL)
 		goto fail;
-	describe(fa, app->region_bytes);
-	fa->explain = (uint64_t *)(void *)((char *)fa->region + app->region_bytes - EXPLAIN_BYTES);
+	describe(fa, fa->region_bytes);
+	fa->explain = (uint64_t *)(void *)((char *)fa->region + fa->region_bytes - EXPLAIN_BYTES);
 	fill_page(sp, fa->info);
 	return 0;
 fail:
@@ -247,9 +247,9 @@ void sp_region_destroy(struct sp *sp, struct sp_app *app)
 	for (i = 0; i < fa->nsegs; i++)
 		munmap(fa->seg[i], TAS_SEG_BYTES);
 	if (fa->region != NULL)
-		munmap(fa->region, app->region_bytes);
+		munmap(fa->region, fa->region_bytes);
 	if (fa->info != NULL)
-		munmap(fa->info, app->info_bytes);
+		munmap(fa->info, fa->info_bytes);
 	free_array(fa->slot_flow, fa->nslots);
 	free_array(app->slot_conn, fa->nslots);
 	free_array(fa->rx_next, chunks_of(fa));
@@ -264,18 +264,18 @@ static int within(const void *p, const void *start, uint64_t bytes)
 	       (const char *)p < (const char *)start + bytes;
 }
 
+/* Only what is never freed is looked at: the slow path may be at work meanwhile. */
 uint32_t sp_region_at(struct sp *sp, const void *p)
 {
 	uint32_t id, i;
 
 	for (id = 1; id < FP_MAX_APPS; id++) {
-		const struct sp_app *app = sp->apps.table[id];
 		const struct fp_app *fa = fp_app(sp->fp, id);
 
-		if (app == NULL || fa->region == NULL)
+		if (fa->region == NULL)
 			continue;
-		if (within(p, fa->region, app->region_bytes) ||
-			within(p, fa->info, app->info_bytes))
+		if (within(p, fa->region, fa->region_bytes) ||
+			within(p, fa->info, fa->info_bytes))
 			return id;
 		for (i = 0; i < fa->nsegs; i++) {
 			if (within(p, fa->seg[i], TAS_SEG_BYTES))

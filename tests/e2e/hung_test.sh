@@ -13,7 +13,7 @@ within 30 "${LOCAL[@]}" || fail "before: $?"
 kill -STOP "$TAS_PID"
 within 60 "${LOCAL[@]}" 2>"$T/err" || fail "with the service stopped: $?"
 same_file "$T/got" "$T/www/5000"
-grep -q 'no tas service answers' "$T/err" || fail "nobody said that the service does not answer: $(cat "$T/err")"
+grep -q 'did not answer' "$T/err" || fail "nobody said that the service does not answer: $(cat "$T/err")"
 kill -CONT "$TAS_PID"
 wait_for 20 "the service to answer again" "${CTL[@]}" status
 rm "$T/got"
