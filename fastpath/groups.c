@@ -115,7 +115,7 @@ static void take_flow(struct fp_core *core, uint32_t id)
 	if (f->app == FP_APP_NONE)
 		return;
 	core->apps[f->app]->nflows++;
-	tas_store(&fp_slot_sock(app, f->slot)->core, core->id);
+	tas_store(&fp_slot_sock(app, f->slot)->core, (uint16_t)core->id);
 	fp_app_adopted(core, app, f->slot);
 }
 
