@@ -274,8 +274,7 @@ uint32_t sp_region_at(struct sp *sp, const void *p)
 
 		if (fa->region == NULL)
 			continue;
-		if (within(p, fa->region, fa->region_bytes) ||
-			within(p, fa->info, fa->info_bytes))
+		if (within(p, fa->region, fa->region_bytes) || within(p, fa->info, fa->info_bytes))
 			return id;
 		for (i = 0; i < fa->nsegs; i++) {
 			if (within(p, fa->seg[i], TAS_SEG_BYTES))
