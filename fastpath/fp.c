@@ -552,3 +552,14 @@ uint32_t fp_ncores(const struct fp *fp)
 {
 	return fp->ncores;
 }
+
+uint32_t fp_nodes(const struct fp *fp)
+{
+	(void)fp;
+	return fp_place_nodes();
+}
+
+uint32_t fp_core_node(const struct fp *fp, uint32_t core)
+{
+	return core < fp->ncores ? (uint32_t)fp_place_node(fp->conf.cpus[core]) : 0;
+}

@@ -89,6 +89,12 @@ struct fp_app *fp_app(struct fp *fp, uint32_t id);
 uint32_t fp_group_of(const struct fp *fp, const struct tas_tuple *t);
 uint32_t fp_group_core(const struct fp *fp, uint32_t group);
 uint32_t fp_core_of(const struct fp *fp, const struct tas_tuple *t);
+/*
+ * NUMA nodes of the machine, at least 1, and a core's. A flow's record is touched first by the core that installs it, so
+ * ids that are given to cores of one node only have their records there.
+ */
+uint32_t fp_nodes(const struct fp *fp);
+uint32_t fp_core_node(const struct fp *fp, uint32_t core);
 
 /*
  * Moving flow groups (docs/decisions/0008-moving-flow-groups.md): the groups of `set` (bit per

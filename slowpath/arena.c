@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include "alloc.h"
 
-#define HEAD_BYTES 64u
+#define HEAD_BYTES 256u
 
 _Static_assert(sizeof(struct sp_arena_head) <= HEAD_BYTES, "records start behind the header");
 
@@ -54,7 +54,22 @@ int sp_arena_create(struct sp_arena *a, const char *name, uint32_t record_bytes,
 	a->head->record_bytes = record_bytes;
 	a->head->capacity = capacity;
 	a->head->fresh = 1;
+	sp_arena_split(a, 1);
 	return 0;
+}
+
+void sp_arena_split(struct sp_arena *a, uint32_t n)
+{
+	struct sp_arena_head *h = a->head;
+	uint32_t i, first = 1;
+
+	h->nparts = n < 1 ? 1 : n > SP_ARENA_PARTS ? SP_ARENA_PARTS : n;
+	for (i = 0; i < h->nparts; i++) {
+		uint32_t end = 1 + (uint32_t)((uint64_t)a->capacity * (i + 1) / h->nparts);
+
+		h->part[i] = (struct sp_arena_part){.fresh = first, .end = end};
+		first = end;
+	}
 }
 
 void sp_arena_destroy(struct sp_arena *a)
@@ -67,32 +82,43 @@ void sp_arena_destroy(struct sp_arena *a)
 	a->fd = -1;
 }
 
-uint32_t sp_arena_alloc(struct sp_arena *a)
+/* An id of this part that is not in use, or 0. */
+static uint32_t take(struct sp_arena *a, struct sp_arena_part *part)
+{
+	uint32_t id = part->free;
+
+	if (id != 0)
+		part->free = *(uint32_t *)sp_arena_at(a, id);
+	else if (part->fresh < part->end)
+		id = part->fresh++;
+	if (id >= a->head->fresh)
+		a->head->fresh = id + 1;
+	return id;
+}
+
+uint32_t sp_arena_alloc_in(struct sp_arena *a, uint32_t p)
 {
 	struct sp_arena_head *h = a->head;
-	uint32_t id = h->free;
-	uint32_t *record;
+	uint32_t i, id = 0;
 
-	if (id == 0 && h->fresh > a->capacity)
+	for (i = 0; i < h->nparts && id == 0; i++)
+		id = take(a, &h->part[(p + i) % h->nparts]);
+	if (id == 0)
 		return 0;
-	if (id == 0) {
-		id = h->fresh++;
-		record = sp_arena_at(a, id);
-	} else {
-		record = sp_arena_at(a, id);
-		h->free = *record;
-	}
-	memset(record, 0, a->record_bytes);
+	memset(sp_arena_at(a, id), 0, a->record_bytes);
 	h->used++;
 	return id;
 }
 
 void sp_arena_free(struct sp_arena *a, uint32_t id)
 {
+	struct sp_arena_part *part = a->head->part;
 	uint32_t *record = sp_arena_at(a, id);
 
+	while (id >= part->end)
+		part++;
 	memset(record, 0, a->record_bytes);
-	*record = a->head->free;
-	a->head->free = id;
+	*record = part->free;
+	part->free = id;
 	a->head->used--;
 }

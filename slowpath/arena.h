@@ -9,16 +9,25 @@
 #include <stdint.h>
 
 #define SP_ARENA_MAGIC	 0x41534154u /* "TASA" */
-#define SP_ARENA_VERSION 1u
+#define SP_ARENA_VERSION 2u
+#define SP_ARENA_PARTS	 8u
+
+/* Ids [first, end): those of one NUMA node. */
+struct sp_arena_part {
+	uint32_t end;
+	uint32_t fresh; /* ids of the part from this one on were never handed out */
+	uint32_t free;	/* head of the free list: the first word of a free record is the next id */
+};
 
 struct sp_arena_head {
 	uint32_t magic, version;
 	char name[16];
 	uint32_t record_bytes, capacity;
 	uint32_t used;	/* records handed out */
-	uint32_t fresh; /* ids below this one have been handed out at some time */
-	uint32_t free;	/* head of the free list: the first word of a free record is the next id */
+	uint32_t fresh; /* no id from this one on has been handed out */
+	uint32_t nparts;
 	uint32_t zero[5];
+	struct sp_arena_part part[SP_ARENA_PARTS];
 };
 
 struct sp_arena {
@@ -33,8 +42,15 @@ struct sp_arena {
 int sp_arena_create(struct sp_arena *a, const char *name, uint32_t record_bytes, uint32_t capacity);
 void sp_arena_destroy(struct sp_arena *a);
 
-/* A zeroed record's id, or 0 when all are in use. */
-uint32_t sp_arena_alloc(struct sp_arena *a);
+/* Divides the ids of an unused arena into `n` parts (at most SP_ARENA_PARTS), one as good as the other. */
+void sp_arena_split(struct sp_arena *a, uint32_t n);
+
+/* A zeroed record's id, or 0 when all are in use; of part `p` while that has any. */
+uint32_t sp_arena_alloc_in(struct sp_arena *a, uint32_t p);
+static inline uint32_t sp_arena_alloc(struct sp_arena *a)
+{
+	return sp_arena_alloc_in(a, 0);
+}
 void sp_arena_free(struct sp_arena *a, uint32_t id);
 
 static inline uint32_t sp_arena_used(const struct sp_arena *a)

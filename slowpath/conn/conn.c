@@ -228,6 +228,8 @@ int sp_conns_init(struct sp *sp, uint32_t max_conns, uint32_t max_timewait)
 	t->wheel_tick = sp->now_ns / SP_WHEEL_NS;
 	err = sp_arena_create(&t->conns, "tas-conns", sizeof(struct sp_conn), max_conns);
 	if (err == 0)
+		sp_arena_split(&t->conns, fp_nodes(sp->fp));
+	if (err == 0)
 		err = sp_arena_create(
 			&t->tws, "tas-timewait", sizeof(struct sp_timewait), max_timewait);
 	if (err == 0)
@@ -307,7 +309,8 @@ static uint32_t next_gen(struct sp_conns *cs)
 struct sp_conn *sp_conn_new(struct sp *sp, const struct tas_tuple *t)
 {
 	struct sp_conns *cs = &sp->conns;
-	uint32_t id = sp_arena_alloc(&cs->conns), *bucket = bucket_of(sp, t);
+	uint32_t node = fp_core_node(sp->fp, fp_core_of(sp->fp, t));
+	uint32_t id = sp_arena_alloc_in(&cs->conns, node), *bucket = bucket_of(sp, t);
 	struct sp_conn *c = sp_arena_at(&cs->conns, id);
 
 	if (c == NULL)

@@ -32,6 +32,7 @@ struct fake_ring fake_rings[1024];
 uint32_t fake_nrings;
 uint64_t fake_neigh[FP_MAX_NEIGH];
 uint32_t fake_ring_room;
+uint32_t fake_nodes = 1;
 uint32_t fake_swapped;
 enum fp_move_state fake_moves;
 const uint8_t fake_mac[6] = {0x02, 0, 0, 0, 0, 2}, fake_peer_mac[6] = {0x02, 0, 0, 0, 0, 1};
@@ -43,6 +44,18 @@ static struct fp fake;
 struct fp_app *fp_app(struct fp *fp, uint32_t id)
 {
 	return &fp->apps[id];
+}
+
+uint32_t fp_nodes(const struct fp *fp)
+{
+	(void)fp;
+	return fake_nodes;
+}
+
+uint32_t fp_core_node(const struct fp *fp, uint32_t core)
+{
+	(void)fp;
+	return core % fake_nodes;
 }
 
 uint32_t fp_core_of(const struct fp *fp, const struct tas_tuple *t)

@@ -59,6 +59,7 @@ extern uint32_t fake_nrings;
 extern uint64_t fake_neigh[FP_MAX_NEIGH];
 /* How many messages a core takes before its ring is full. */
 extern uint32_t fake_ring_room;
+extern uint32_t fake_nodes; /* core c is on node c % fake_nodes; set before start() */
 /* 1: every group is on the other core; what fp_move_poll says. */
 extern uint32_t fake_swapped;
 extern enum fp_move_state fake_moves;

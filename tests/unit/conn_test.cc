@@ -23,6 +23,65 @@ class Conn : public SlowPath
 	}
 };
 
+/* ---- ids ---- */
+
+/* A connection's id is its flow record's place: it comes from the part of its core's node while that has any. */
+TEST(Ids, TwoNodes_EachHasItsPart)
+{
+	struct sp_arena a;
+
+	ASSERT_EQ(sp_arena_create(&a, "test", 16, 11), 0);
+	sp_arena_split(&a, 2);
+	std::set<uint32_t> seen;
+	for (uint32_t i = 0; i < 5; i++) {
+		uint32_t low = sp_arena_alloc_in(&a, 0), high = sp_arena_alloc_in(&a, 1);
+		EXPECT_LE(low, 5u);
+		EXPECT_GT(high, 5u);
+		seen.insert({low, high});
+	}
+	EXPECT_EQ(seen.size(), 10u);
+	EXPECT_GT(sp_arena_alloc_in(&a, 0), 5u) << "the other part helps out";
+	EXPECT_EQ(sp_arena_alloc_in(&a, 0), 0u);
+	EXPECT_EQ(sp_arena_alloc_in(&a, 1), 0u);
+	sp_arena_free(&a, 3);
+	EXPECT_EQ(sp_arena_alloc_in(&a, 1), 3u);
+	sp_arena_free(&a, 9);
+	sp_arena_free(&a, 2);
+	EXPECT_EQ(sp_arena_alloc_in(&a, 1), 9u) << "a freed id goes back to its part";
+	EXPECT_EQ(sp_arena_used(&a), 10u);
+	sp_arena_destroy(&a);
+}
+
+class Nodes : public Conn
+{
+      protected:
+	void SetUp() override
+	{
+		fake_nodes = 2;
+		Conn::SetUp();
+	}
+	void TearDown() override
+	{
+		Conn::TearDown();
+		fake_nodes = 1;
+	}
+};
+
+TEST_F(Nodes, SynOfEitherCore_IdOfItsNode)
+{
+	uint32_t half = sp->conns.conns.capacity / 2;
+
+	ASSERT_NE(listener(app, 80), nullptr);
+	for (uint16_t port = 40000; port < 40020; port++)
+		receive(head(port, 80, TCP_SYN, 5000));
+	uint32_t cursor = 1, n = 0;
+	while (struct sp_conn *c = sp_conn_next(sp, &cursor, UINT32_MAX)) {
+		EXPECT_EQ(c->id > half, fp_core_of(sp->fp, &c->tuple) == 1) << c->id;
+		n++;
+	}
+	EXPECT_EQ(n, 20u);
+}
+
 /* ---- passive ---- */
 
 class PassiveOptions : public Conn, public testing::WithParamInterface<int>
