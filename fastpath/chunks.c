@@ -18,11 +18,6 @@
 
 #define SCAN_WORDS 512u /* offer words looked at per attempt */
 
-static uint64_t chunk_base(uint64_t pos)
-{
-	return pos & ~(uint64_t)TAS_CHUNK_MASK;
-}
-
 void fp_chunk_put(struct fp_core *core, struct fp_app *app, uint32_t chunk)
 {
 	struct fp_app_core *ac = core->apps[app->id];
@@ -218,7 +213,7 @@ static void append(struct fp_app *app, struct fp_flow *f, struct fp_flow_cold *c
 		uint64_t head = fp_rx_head(f);
 
 		c->rx_first = f->rx_chunk = chunk;
-		c->rx_base = c->rx_cur_base = c->rx_end = chunk_base(head);
+		c->rx_base = c->rx_cur_base = c->rx_end = fp_chunk_base(head);
 		publish_first(app, f, head, chunk);
 	} else {
 		link_chunk(app, c->rx_last, chunk);
@@ -380,7 +375,7 @@ static void copy_range(struct list from, struct list to, uint64_t base, uint64_t
 
 		if (n > end - pos)
 			n = end - pos;
-		for (; base != chunk_base(pos); base += TAS_CHUNK_BYTES) {
+		for (; base != fp_chunk_base(pos); base += TAS_CHUNK_BYTES) {
 			from.chunk = from.app->rx_next[from.chunk];
 			to.chunk = to.app->rx_next[to.chunk];
 		}

@@ -214,6 +214,12 @@ static inline uint8_t *fp_chunk_mem(const struct fp_app *app, uint32_t chunk)
 	       ((uint64_t)(chunk % TAS_SEG_CHUNKS) << TAS_CHUNK_SHIFT);
 }
 
+/* Position of the first byte of the chunk that `pos` lies in. */
+static inline uint64_t fp_chunk_base(uint64_t pos)
+{
+	return pos & ~(uint64_t)TAS_CHUNK_MASK;
+}
+
 /* F2: pairs with the slow path's release after it has stored seg[]. */
 static inline int fp_chunk_ok(const struct fp_app *app, uint32_t chunk)
 {

@@ -8,11 +8,6 @@
  */
 #include "../core.h"
 
-static uint64_t chunk_base(uint64_t pos)
-{
-	return pos & ~(uint64_t)TAS_CHUNK_MASK;
-}
-
 void fp_stream_free(struct fp_core *core, uint32_t id)
 {
 	struct fp_flow *f = &core->fp->flows[id];
@@ -31,7 +26,7 @@ uint32_t fp_stream_own(struct fp *fp, uint32_t id, uint64_t pos, uint32_t len, s
 	uint64_t base = c->tx_own_base, start = pos;
 	uint32_t chunk = c->tx_own_first;
 
-	for (; base < chunk_base(pos) && base < c->tx_own_end; base += TAS_CHUNK_BYTES)
+	for (; base < fp_chunk_base(pos) && base < c->tx_own_end; base += TAS_CHUNK_BYTES)
 		chunk = own->rx_next[chunk];
 	while (len > 0 && pos < c->tx_own_end && *n < max) {
 		uint32_t off = (uint32_t)(pos & TAS_CHUNK_MASK), piece = TAS_CHUNK_BYTES - off;
@@ -112,10 +107,10 @@ uint64_t *fp_stream_park(struct fp_core *core, uint32_t id)
 	if (list != TAS_CHUNK_NONE) {
 		f->flags |= FP_F_TX_OWN;
 		c->tx_own_first = list;
-		c->tx_own_base = chunk_base(una);
+		c->tx_own_base = fp_chunk_base(una);
 		c->tx_own_end = f->tx_head;
 	}
 	f->tx_una_chunk = f->tx_nxt_chunk = TAS_CHUNK_NONE;
-	c->tx_una_base = c->tx_nxt_base = chunk_base(f->tx_head);
+	c->tx_una_base = c->tx_nxt_base = fp_chunk_base(f->tx_head);
 	return NULL;
 }

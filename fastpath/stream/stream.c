@@ -12,11 +12,6 @@
  */
 #include "../core.h"
 
-static uint64_t chunk_base(uint64_t pos)
-{
-	return pos & ~(uint64_t)TAS_CHUNK_MASK;
-}
-
 /* The chunk after `chunk` as the program says, or TAS_CHUNK_NONE if that is none of its chunks. */
 static uint32_t next_chunk(const struct fp_app *app, uint32_t chunk)
 {
@@ -47,12 +42,12 @@ int fp_stream_append(
 		return 1; /* the list goes on through txnext */
 	if (first_pos == f->tx_head)
 		chunk = first_chunk;
-	else if (chunk != TAS_CHUNK_NONE && c->tx_una_base != chunk_base(f->tx_head))
+	else if (chunk != TAS_CHUNK_NONE && c->tx_una_base != fp_chunk_base(f->tx_head))
 		chunk = next_chunk(app, chunk);
 	if (!fp_chunk_ok(app, chunk))
 		return 0;
 	f->tx_una_chunk = f->tx_nxt_chunk = chunk;
-	c->tx_una_base = c->tx_nxt_base = chunk_base(f->tx_head);
+	c->tx_una_base = c->tx_nxt_base = fp_chunk_base(f->tx_head);
 	return 1;
 }
 
@@ -67,7 +62,7 @@ int fp_stream_acked(struct fp_core *core, uint32_t id)
 		fp_stream_free(core, id);
 	if (f->tx_una_chunk == TAS_CHUNK_NONE || una == 0)
 		return 1;
-	base = chunk_base(una < f->tx_head ? una : una - 1);
+	base = fp_chunk_base(una < f->tx_head ? una : una - 1);
 	if (base <= c->tx_una_base)
 		return 1;
 	/* The chunk last sent from is usually ahead of tx_una, in the same list: start there if it
@@ -89,7 +84,7 @@ int fp_stream_acked(struct fp_core *core, uint32_t id)
 /* Moves the send cursor to the chunk of `pos`. */
 static int seek(const struct fp_app *app, struct fp_flow *f, struct fp_flow_cold *c, uint64_t pos)
 {
-	uint64_t base = chunk_base(pos);
+	uint64_t base = fp_chunk_base(pos);
 
 	if (base < c->tx_nxt_base) {
 		f->tx_nxt_chunk = f->tx_una_chunk;
@@ -118,7 +113,7 @@ uint32_t fp_stream_iov(
 	}
 	if (len == 0)
 		return n;
-	if (f->tx_una_chunk == TAS_CHUNK_NONE || chunk_base(pos) < c->tx_una_base)
+	if (f->tx_una_chunk == TAS_CHUNK_NONE || fp_chunk_base(pos) < c->tx_una_base)
 		return 0;
 	while (len > 0) {
 		uint32_t off = (uint32_t)(pos & TAS_CHUNK_MASK), piece = TAS_CHUNK_BYTES - off;

@@ -56,9 +56,10 @@ NGINX_PIDFILE=$T/nginx-main/nginx.pid
 sed -i '1i env LD_LIBRARY_PATH;' "$T/nginx-main/nginx.conf" # nginx hands nothing else to the new one; this one lies in a folder of its own
 nginx_run main "${TAS[@]}"
 old=$NGINX_PID
-spawn load "${KERNEL[@]}" bash -c "n=0; while [ ! -e $T/stop ]; do curl -sf -m 20 -o /dev/null http://$TAS_IP/1000 || { echo failed; exit 1; }; n=\$((n + 1)); done; echo \$n requests"
+spawn load "${KERNEL[@]}" bash -c "n=0; while [ ! -e $T/stop ]; do curl -sf -m 20 -o /dev/null http://$TAS_IP/1000 || { echo failed; exit 1; }; n=\$((n + 1)); echo \$n >$T/count; done; echo \$n requests"
 load=$PID
-sleep 0.5
+asked() { [ "$(cat "$T/count" 2>/dev/null || echo 0)" -ge "$1" ]; }
+wait_for 20 "the load to run" asked 10
 kill -USR2 "$old"
 new_master() { [ -s "$NGINX_PIDFILE" ] && [ "$(cat "$NGINX_PIDFILE")" != "$old" ]; }
 wait_for 20 "the new master" new_master
@@ -66,7 +67,7 @@ new=$(cat "$NGINX_PIDFILE")
 wait_for 20 "its workers" pgrep -P "$new"
 kill -QUIT "$old"
 wait_for 30 "the old nginx to end" gone "$old"
-sleep 0.5
+wait_for 20 "the new nginx to serve" asked $(($(cat "$T/count") + 10))
 touch "$T/stop"
 finish "$load" 30 || fail "a request failed while nginx replaced itself: $(cat "$T/load.log")"
 fetch http://$TAS_IP/1000 "$T/got" "$(sha_of "$T/www/1000")"
