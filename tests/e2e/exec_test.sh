@@ -61,9 +61,10 @@ load=$PID
 asked() { [ "$(cat "$T/count" 2>/dev/null || echo 0)" -ge "$1" ]; }
 wait_for 20 "the load to run" asked 10
 kill -USR2 "$old"
-new_master() { [ -s "$NGINX_PIDFILE" ] && [ "$(cat "$NGINX_PIDFILE")" != "$old" ]; }
+new_master() { # the file is the old one's, then missing, then the new one's
+	new=$(cat "$NGINX_PIDFILE" 2>/dev/null) && [ -n "$new" ] && [ "$new" != "$old" ]
+}
 wait_for 20 "the new master" new_master
-new=$(cat "$NGINX_PIDFILE")
 wait_for 20 "its workers" pgrep -P "$new"
 kill -QUIT "$old"
 wait_for 30 "the old nginx to end" gone "$old"
