@@ -19,7 +19,7 @@
 #define NODE_MAX	   0x8000000u /* keeps len far from 32 bits */
 #define FLOW_NODES_FREE	   64u	      /* nodes any flow may have by splits, whatever its window */
 #define FLOW_NODES_MAX	   1024u      /* an ACK may walk over all of them: some microseconds */
-#define FLOW_NODES_FEW	   4u /* ... while half of the pool is used: the pool's size per flow (fp.c) */
+#define FLOW_NODES_FEW	   4u /* ... while half of the pool is used: its size per flow (create.c) */
 
 uint64_t tcp_sent_bytes(uint32_t count)
 {
