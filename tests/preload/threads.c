@@ -120,20 +120,18 @@ static void end_two(pthread_t t[2])
 	pthread_join(t[1], NULL);
 }
 
-/* The first event wakes one thread, which does not come back; the second event wakes the other. */
-static void two_events(uint32_t how)
+static void watch_for(int fd, uint32_t events, int i)
 {
-	int l = listen_here(0, 16), fd[2], i;
-	struct epoll_event ev;
-	pthread_t t[2];
+	struct epoll_event ev = {.events = events, .data.u32 = (uint32_t)i + 1};
 
-	ep = epoll_create1(0);
-	for (i = 0; i < 2; i++) {
-		fd[i] = connection(l, i);
-		ev = (struct epoll_event){.events = EPOLLIN | how, .data.u32 = (uint32_t)i + 1};
-		CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, fd[i], &ev) == 0);
-	}
-	start_two(t);
+	CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) == 0);
+}
+
+/* The first event wakes one thread, which does not come back; the second event wakes the other. */
+static void two_events(int l, const int fd[2], pthread_t t[2])
+{
+	int i;
+
 	ask(SEND, 0);
 	until(&woken, 1);
 	ask(SEND, 1);
@@ -147,14 +145,28 @@ static void two_events(uint32_t how)
 	close(ep);
 }
 
+static void added_before(uint32_t how)
+{
+	int l = listen_here(0, 16), fd[2], i;
+	pthread_t t[2];
+
+	ep = epoll_create1(0);
+	for (i = 0; i < 2; i++) {
+		fd[i] = connection(l, i);
+		watch_for(fd[i], EPOLLIN | how, i);
+	}
+	start_two(t);
+	two_events(l, fd, t);
+}
+
 static void test_second_edge(void)
 {
-	two_events(EPOLLET);
+	added_before(EPOLLET);
 }
 
 static void test_second_oneshot(void)
 {
-	two_events(EPOLLONESHOT);
+	added_before(EPOLLONESHOT);
 }
 
 /* A level-triggered event that the first thread leaves as it is wakes the second. */
@@ -181,29 +193,15 @@ static void test_still_ready(void)
 static void test_added_later(void)
 {
 	int l = listen_here(0, 16), fd[2], i;
-	struct epoll_event ev;
 	pthread_t t[2];
 
 	ep = epoll_create1(0);
 	for (i = 0; i < 2; i++)
 		fd[i] = connection(l, i);
 	start_two(t);
-	for (i = 0; i < 2; i++) {
-		ev = (struct epoll_event){
-			.events = EPOLLIN | EPOLLONESHOT, .data.u32 = (uint32_t)i + 1};
-		CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, fd[i], &ev) == 0);
-	}
-	ask(SEND, 0);
-	until(&woken, 1);
-	ask(SEND, 1);
-	until(&woken, 2);
-	out("first %d second %d", got[0], got[1]);
-	end_two(t);
-	ask(END, 0);
 	for (i = 0; i < 2; i++)
-		close(fd[i]);
-	close(l);
-	close(ep);
+		watch_for(fd[i], EPOLLIN | EPOLLONESHOT, i);
+	two_events(l, fd, t);
 }
 
 /* ---- a call that sleeps, and its descriptor's end ---- */
