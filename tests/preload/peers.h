@@ -1,0 +1,57 @@
+/*
+ * peers.h - what several programs of this folder have in common: peers that connect, send or wait,
+ * and the smallest server.
+ */
+#ifndef PRELOAD_PEERS_H
+#define PRELOAD_PEERS_H
+
+#include "harness.h"
+
+/* Connects n times as told, sends what it is told, prints nothing; tells how many answered rightly.
+ */
+static MAYBE void peer_clients(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	int n = hear(), i, fd, good = 0;
+	char buf[64];
+
+	for (i = 0; i < n; i++) {
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		CHECK(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+		say_to(fd, "ping");
+		good += recv(fd, buf, 4, MSG_WAITALL) == 4 && memcmp(buf, "pong", 4) == 0;
+		close(fd);
+	}
+	tell(good);
+}
+
+static MAYBE void peer_wait(void)
+{
+	int fd = connect_there();
+
+	hear();
+	close(fd);
+}
+
+/* Sends five bytes each time it is told 1, until told 0. */
+static MAYBE void peer_sender(void)
+{
+	int fd = connect_there();
+
+	while (hear() == 1)
+		say_to(fd, "hello");
+	close(fd);
+}
+
+static MAYBE void serve_one(int l)
+{
+	int fd = accept(l, NULL, NULL);
+	char buf[4];
+
+	CHECK(fd >= 0);
+	CHECK(recv(fd, buf, 4, MSG_WAITALL) == 4);
+	CHECK(send(fd, "pong", 4, MSG_NOSIGNAL) == 4);
+	close(fd);
+}
+
+#endif
