@@ -78,14 +78,6 @@ static void test_connect_mapped(void)
 	close(fd);
 }
 
-static void peer_accept_wait(void)
-{
-	int fd = accepted();
-
-	hear();
-	close(fd);
-}
-
 /* SO_REUSEPORT: two listeners share an address, and a third without it is refused. */
 static void test_reuseport(void)
 {

@@ -1,7 +1,7 @@
 /*
  * conn.c - making and ending connections: connect, accept, names, shutdown, reset.
  */
-#include "harness.h"
+#include "peers.h"
 
 static int sigpipes;
 
@@ -12,22 +12,6 @@ static void count_sigpipe(int sig)
 }
 
 /* ---- peers ---- */
-
-static void peer_connect_wait(void)
-{
-	int fd = connect_there();
-
-	hear();
-	close(fd);
-}
-
-static void peer_accept_wait(void)
-{
-	int fd = accepted();
-
-	hear();
-	close(fd);
-}
 
 static void peer_echo(void)
 {
@@ -713,7 +697,7 @@ static const struct tcase cases[] = {
 	{"refused_nonblock", test_refused_nonblock, peer_nothing},
 	{"reconnect", test_reconnect, peer_accept_wait},
 	{"connect_nonblock", test_connect_nonblock, peer_accept_wait},
-	{"names_short", test_names_short, peer_connect_wait},
+	{"names_short", test_names_short, peer_wait},
 	{"accept_flags", test_accept_flags, peer_accept_flags},
 	{"listener_flags", test_listener_flags, peer_port_only},
 	{"bind_conflict", test_bind_conflict, peer_port_only},
@@ -732,7 +716,7 @@ static const struct tcase cases[] = {
 	{"queued_data", test_queued_data, peer_queued_data},
 	{"congestion", test_congestion, peer_congestion},
 	{"reuseport_close", test_reuseport_close, peer_reuseport_close},
-	{"shutdown_wrong", test_shutdown_wrong, peer_connect_wait},
+	{"shutdown_wrong", test_shutdown_wrong, peer_wait},
 	{"unconnected", test_unconnected, peer_nothing},
 };
 

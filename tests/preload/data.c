@@ -1,7 +1,7 @@
 /*
  * data.c - moving bytes: flags of recv and send, vectors, time-outs, back-pressure, sendfile.
  */
-#include "harness.h"
+#include "peers.h"
 #include <sys/sendfile.h>
 
 #define MB 1000000
@@ -595,14 +595,6 @@ static void test_inherit(void)
 	close(l);
 }
 
-static void peer_connect_wait(void)
-{
-	int fd = connect_there();
-
-	hear();
-	close(fd);
-}
-
 static void test_tcp_info(void)
 {
 	int fd = accepted();
@@ -788,8 +780,8 @@ static const struct tcase cases[] = {
 	{"vectors_out", test_vectors_out, peer_sink},
 	{"more", test_more, peer_sink},
 	{"cork_ceiling", test_cork_ceiling, peer_reply},
-	{"inherit", test_inherit, peer_connect_wait},
-	{"tcp_info", test_tcp_info, peer_connect_wait},
+	{"inherit", test_inherit, peer_wait},
+	{"tcp_info", test_tcp_info, peer_wait},
 	{"sendfile", test_sendfile, peer_sink},
 	{"sendfile_short", test_sendfile_short, peer_sink},
 	{"sendfile_nonblock", test_sendfile_nonblock, peer_sink},

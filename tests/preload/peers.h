@@ -33,6 +33,14 @@ static MAYBE void peer_wait(void)
 	close(fd);
 }
 
+static MAYBE void peer_accept_wait(void)
+{
+	int fd = accepted();
+
+	hear();
+	close(fd);
+}
+
 /* Sends five bytes each time it is told 1, until told 0. */
 static MAYBE void peer_sender(void)
 {
