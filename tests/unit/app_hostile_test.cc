@@ -1,0 +1,321 @@
+/*
+ * Registration: malformed messages of all kinds, descriptors that hold whoever closes them, programs
+ * that do not read.
+ */
+#include <cerrno>
+#include <linux/fuse.h>
+#include <random>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/mount.h>
+#include <thread>
+#include "app_peer.h"
+
+namespace
+{
+
+/* ---- malformed ---- */
+
+TEST_F(App, Malformed_ThreeEndTheConnection)
+{
+	int fd = join();
+	struct tas_msg m = message(TAS_CMD_SEGMENT);
+	m.magic = 1;
+	EXPECT_EQ(ask(fd, m).m.status, -EPROTO);
+	ASSERT_TRUE(put(fd, "short", 5));
+	steps();
+	EXPECT_EQ(get(fd).m.status, -EPROTO);
+	EXPECT_FALSE(hung_up(fd));
+	char lng[400] = {};
+	ASSERT_TRUE(put(fd, lng, sizeof(lng)));
+	steps();
+	EXPECT_EQ(get(fd).m.status, -EPROTO);
+	EXPECT_TRUE(hung_up(fd));
+	EXPECT_EQ(sp->cnt.refuse_msg, 3u);
+	close(fd);
+}
+
+TEST_F(App, Malformed_TooManyDescriptors_NoneKept)
+{
+	int fd = join();
+	int before = open_fds();
+	std::vector<int> many(10, 0);
+	struct tas_msg m = message(TAS_CMD_SEGMENT);
+	EXPECT_LT(ask(fd, m, many).m.status, 0);
+	EXPECT_LT(ask(fd, m, {0, 0}).m.status, 0);
+	EXPECT_LT(ask(fd, message(TAS_CMD_LISTEN), {0, 0, 0}).m.status, 0);
+	expect_fds(before);
+	close(fd);
+}
+
+TEST_F(App, Fuzz_EveryFieldOfEveryMessage)
+{
+	uint32_t seed = 20240607;
+	SCOPED_TRACE(seed);
+	std::mt19937 rnd(seed);
+	int before = open_fds();
+	std::vector<int> bag = {handle(fake_addr(2), 7030), handle(fake_addr(2), 7031, true),
+		handle(0, 7032), handle(0, 0), eventfd(0, EFD_CLOEXEC), open("/dev/null", O_RDWR)};
+	uint32_t interesting[] = {0, 1, 2, 5, 15, 16, 63, 64, 80, 4095, 4096, 65535, 65536,
+		0x7fffffff, 0x80000000, 0xffffffff};
+	auto pick = [&] { return interesting[rnd() % 16]; };
+	std::vector<int> socks;
+
+	for (int i = 0; i < 20000; i++) {
+		if (socks.size() < 4) {
+			int fd = dial();
+			if (fd >= 0 && rnd() % 8 != 0)
+				ask(fd, TAS_CMD_HELLO);
+			if (fd >= 0 && rnd() % 4 != 0)
+				ask(fd, TAS_CMD_REGION);
+			if (fd >= 0)
+				socks.push_back(fd);
+		}
+		struct tas_msg m = message((uint16_t)(rnd() % (TAS_CMD_COUNT + 1)));
+		auto *bytes = reinterpret_cast<uint8_t *>(&m);
+		m.id = rnd() % 3 == 0 ? pick() : rnd() % 8;
+		m.slot = rnd() % 3 == 0 ? pick() : rnd() % 8;
+		m.aux = rnd() % 3 == 0 ? pick() : rnd() % 100;
+		m.len = pick();
+		m.flags = rnd() % 4;
+		tas_addr_from_v4(m.raddr, fake_addr((uint8_t)(rnd() % 6)));
+		m.rport = htons((uint16_t)(rnd() % 5));
+		if (rnd() % 10 == 0)
+			m.opts.rcvbuf = pick();
+		if (rnd() % 10 == 0)
+			m.opts.cc = pick();
+		if (rnd() % 4 == 0)
+			bytes[rnd() % sizeof(m)] = (uint8_t)rnd();
+		std::vector<int> fds;
+		for (uint32_t k = rnd() % 8 < 5 ? 1 : rnd() % 7; k > 0; k--)
+			fds.push_back(bag[rnd() % bag.size()]);
+		size_t len = rnd() % 50 == 0 ? rnd() % sizeof(m) : sizeof(m);
+		int fd = socks[rnd() % socks.size()];
+		put(fd, bytes, len, fds);
+		steps();
+		while (get(fd).got)
+			;
+		if (hung_up(fd) || rnd() % 200 == 0) {
+			close(fd);
+			for (size_t k = 0; k < socks.size(); k++) {
+				if (socks[k] == fd) {
+					socks.erase(socks.begin() + (long)k);
+					break;
+				}
+			}
+			steps();
+		}
+		for (uint32_t k = 0; k < fake_nmsgs; k++) { /* the cores answer */
+			if (fake_msgs[k].m.type == SP_APP_DEL && fake_msgs[k].core == 0)
+				gone(fake_msgs[k].m.id);
+		}
+		fake_forget();
+		if (rnd() % 20 == 0)
+			fake_advance(sp, 500000000);
+	}
+	for (int fd : socks)
+		close(fd);
+	steps();
+	for (uint32_t k = 0; k < fake_nmsgs; k++) {
+		if (fake_msgs[k].m.type == SP_APP_DEL && fake_msgs[k].core == 0)
+			gone(fake_msgs[k].m.id);
+	}
+	fake_advance(sp, 80 * FAKE_SECOND);
+	EXPECT_EQ(sp->apps.count, 0u);
+	EXPECT_EQ(sp->listeners.count, 0u);
+	EXPECT_EQ(sp_arena_used(&sp->conns.conns), 0u);
+	EXPECT_GT(sp->cnt.refuse_msg, 100u);
+	for (int fd : bag)
+		close(fd);
+	expect_fds(before);
+}
+
+/* ---- nobody is waited for ---- */
+
+TEST_F(App, RepliesNotRead_PutOut)
+{
+	int fd = join();
+	struct tas_msg m = message(TAS_CMD_REWAKE);
+	for (int i = 0; i < 20000 && put(fd, &m, sizeof(m)); i++)
+		steps();
+	EXPECT_EQ(sp->cnt.apps_left, 1u);
+	close(fd);
+}
+
+TEST_F(App, Log_ReaderHasStopped_IsNotWaitedFor)
+{
+	int p[2], err = dup(2);
+	char block[4096] = {};
+	ASSERT_EQ(pipe2(p, O_NONBLOCK | O_CLOEXEC), 0);
+	while (write(p[1], block, sizeof(block)) > 0)
+		;
+	fcntl(p[1], F_SETFL, 0);
+	dup2(p[1], 2);
+	sp_error("test", "nobody reads this");
+	dup2(err, 2);
+	for (int fd : {p[0], p[1], err})
+		close(fd);
+}
+
+/* ---- descriptors that are passed ---- */
+
+/*
+ * A connected TCP socket over the loopback with bytes that its peer does not read: with SO_LINGER,
+ * whoever closes it last waits for an hour.
+ */
+struct Lingering {
+	int listener, peer, fd;
+
+	Lingering()
+	{
+		struct sockaddr_in sa = {};
+		socklen_t len = sizeof(sa);
+		struct linger l = {1, 3600};
+		char block[65536] = {};
+
+		sa.sin_family = AF_INET;
+		sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		bind(listener, (struct sockaddr *)&sa, sizeof(sa));
+		listen(listener, 1);
+		getsockname(listener, (struct sockaddr *)&sa, &len);
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		EXPECT_EQ(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+		peer = accept(listener, nullptr, nullptr);
+		while (send(fd, block, sizeof(block), MSG_DONTWAIT) > 0)
+			;
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+	}
+	~Lingering()
+	{
+		close(peer);
+		close(listener);
+	}
+};
+
+TEST_F(App, Passed_LingeringSocket_IsNotWaitedFor)
+{
+	Lingering l;
+	int fd = join();
+	ASSERT_TRUE(put(fd, std::vector<char>(sizeof(tas_msg)).data(), sizeof(tas_msg), {l.fd}));
+	close(l.fd);
+	steps();
+	EXPECT_EQ(get(fd).m.status, -EPROTO);
+	EXPECT_EQ(ask(fd, TAS_CMD_SEGMENT).m.status, 0);
+	close(fd);
+}
+
+TEST_F(App, Passed_InMessagesNeverRead_IsNotWaitedFor)
+{
+	Lingering l;
+	int fd = join();
+	for (int i = 0; i < 3; i++)
+		ASSERT_TRUE(put(fd, "short", 5));
+	struct tas_msg m = message(TAS_CMD_BIND);
+	ASSERT_TRUE(put(fd, &m, sizeof(m), {l.fd}));
+	close(l.fd);
+	steps();
+	EXPECT_EQ(sp->cnt.apps_left, 1u);
+	close(fd);
+}
+
+/* SO_LINGER set between our look and our close: the guard ends the wait. */
+TEST_F(App, Guard_EndsAWait)
+{
+	Lingering l;
+	sp_guard(sp);
+	close(l.fd);
+	sp_guard_off(sp);
+	expect_fds(open_fds());
+}
+
+/* A file of FUSE that nobody serves well: close(2) of it waits for its server's answer to a flush. */
+struct StuckFile {
+	std::string path;
+	int dev = -1, fd = -1;
+
+	bool mount_at(const std::string &dir)
+	{
+		char opts[96];
+
+		path = dir + "/stuck";
+		close(open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+		dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+		snprintf(opts, sizeof(opts), "fd=%d,rootmode=100600,user_id=0,group_id=0", dev);
+		if (dev < 0 || unshare(CLONE_NEWNS) != 0 ||
+			mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+			return false;
+		return mount("stuck", path.c_str(), "fuse", MS_NODEV, opts) == 0;
+	}
+	/* Answers INIT, GETATTR and OPEN; the flush that close() asks for is read and left lying. */
+	void serve(int *flushes)
+	{
+		std::vector<char> in(1 << 20);
+		ssize_t n;
+
+		while ((n = read(dev, in.data(), in.size())) > 0) {
+			auto *h = reinterpret_cast<struct fuse_in_header *>(in.data());
+			struct {
+				struct fuse_out_header head;
+				union {
+					struct fuse_init_out init;
+					struct fuse_attr_out attr;
+					struct fuse_open_out open;
+				};
+			} out = {};
+			uint32_t len = 0;
+
+			if (h->opcode == FUSE_FLUSH) {
+				__atomic_fetch_add(flushes, 1, __ATOMIC_SEQ_CST);
+				continue;
+			}
+			if (h->opcode == FUSE_INIT) {
+				out.init.major = FUSE_KERNEL_VERSION;
+				out.init.minor = 31;
+				out.init.max_write = 4096;
+				len = sizeof(out.init);
+			} else if (h->opcode == FUSE_GETATTR) {
+				out.attr.attr.mode = S_IFREG | 0600;
+				out.attr.attr.nlink = 1;
+				len = sizeof(out.attr);
+			} else if (h->opcode == FUSE_OPEN) {
+				len = sizeof(out.open);
+			} else {
+				out.head.error = -ENOSYS;
+			}
+			out.head.unique = h->unique;
+			out.head.len = (uint32_t)sizeof(out.head) + len;
+			if (h->opcode != FUSE_FORGET && write(dev, &out, out.head.len) < 0)
+				continue;
+		}
+	}
+};
+
+TEST_F(App, Passed_FileThatDoesNotClose_HoldsNobodyUp)
+{
+	StuckFile file;
+	int flushes = 0;
+	if (!file.mount_at(dir))
+		GTEST_SKIP() << "cannot mount FUSE here: " << strerror(errno);
+	std::thread server([&] { file.serve(&flushes); });
+	int stuck = open(file.path.c_str(), O_RDWR | O_CLOEXEC);
+	ASSERT_GE(stuck, 0) << strerror(errno);
+	int a = join(), b = join();
+	struct tas_msg m = message(TAS_CMD_BIND);
+	ASSERT_TRUE(put(a, &m, sizeof(m), {stuck}));
+	steps();
+	EXPECT_EQ(get(a).m.status, -ENOTSOCK);
+	EXPECT_EQ(ask(b, TAS_CMD_SEGMENT).m.status, 0);
+	for (int i = 0; i < 1000 && __atomic_load_n(&flushes, __ATOMIC_SEQ_CST) == 0; i++)
+		usleep(10000);
+	EXPECT_GE(flushes, 1); /* the thread that closes has asked */
+	umount2(file.path.c_str(), MNT_FORCE | MNT_DETACH);
+	close(file.dev);
+	server.join();
+	close(stuck);
+	close(a);
+	close(b);
+	unlink(file.path.c_str());
+}
+
+} // namespace
