@@ -2,64 +2,7 @@
  * threads.c - several threads on one epoll instance, one socket or one listener: who is woken, and
  * what becomes of a call that sleeps when another thread ends its descriptor.
  */
-#include "harness.h"
-#include <pthread.h>
-
-#define CONNS	 4
-#define LIMIT_MS 20000
-
-/* Steps on the peer's side, for connection `step % CONNS`. */
-enum { CONNECT = 1, SEND, SHUT, RESET, END };
-
-static void peer_steps(void)
-{
-	struct sockaddr_in sa = address(false, hear());
-	struct linger lg = {1, 0};
-	int fd[CONNS], i, step;
-
-	for (i = 0; i < CONNS; i++)
-		fd[i] = -1;
-	while ((step = hear()) != END * CONNS) {
-		i = step % CONNS;
-		switch (step / CONNS) {
-		case CONNECT:
-			fd[i] = socket(AF_INET, SOCK_STREAM, 0);
-			CHECK(connect(fd[i], (struct sockaddr *)&sa, sizeof(sa)) == 0);
-			break;
-		case SEND:
-			CHECK(send(fd[i], "0123456789", 10, MSG_NOSIGNAL) == 10);
-			break;
-		case SHUT:
-			CHECK(shutdown(fd[i], SHUT_WR) == 0);
-			break;
-		case RESET:
-			setsockopt(fd[i], SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
-			close(fd[i]);
-			fd[i] = -1;
-			break;
-		default:
-			CHECK(!"step");
-		}
-		tell(0);
-	}
-}
-
-static void ask(int step, int i)
-{
-	tell(step * CONNS + i);
-	if (step != END)
-		hear();
-}
-
-static int connection(int l, int i)
-{
-	int fd;
-
-	ask(CONNECT, i);
-	fd = accept(l, NULL, NULL);
-	CHECK(fd >= 0);
-	return fd;
-}
+#include "steps.h"
 
 /* ---- one epoll instance, two threads ---- */
 

@@ -1,0 +1,128 @@
+/*
+ * steps.h - a peer with several connections that does one thing at a time, as the tested side asks;
+ * and threads that are known to sleep.
+ */
+#ifndef PRELOAD_STEPS_H
+#define PRELOAD_STEPS_H
+
+#include "harness.h"
+#include <pthread.h>
+#include <sys/syscall.h>
+
+#define CONNS	 4
+#define LIMIT_MS 20000
+
+/* Steps on the peer's side, for connection `step % CONNS`. */
+enum { CONNECT = 1, SEND, SHUT, RESET, END };
+
+static MAYBE void peer_steps(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	struct linger lg = {1, 0};
+	int fd[CONNS], i, step;
+
+	for (i = 0; i < CONNS; i++)
+		fd[i] = -1;
+	while ((step = hear()) != END * CONNS) {
+		i = step % CONNS;
+		switch (step / CONNS) {
+		case CONNECT:
+			fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+			CHECK(connect(fd[i], (struct sockaddr *)&sa, sizeof(sa)) == 0);
+			break;
+		case SEND:
+			CHECK(send(fd[i], "0123456789", 10, MSG_NOSIGNAL) == 10);
+			break;
+		case SHUT:
+			CHECK(shutdown(fd[i], SHUT_WR) == 0);
+			break;
+		case RESET:
+			setsockopt(fd[i], SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
+			close(fd[i]);
+			fd[i] = -1;
+			break;
+		default:
+			CHECK(!"step");
+		}
+		tell(0);
+	}
+}
+
+static MAYBE void ask(int step, int i)
+{
+	tell(step * CONNS + i);
+	if (step != END)
+		hear();
+}
+
+static MAYBE int connection(int l, int i)
+{
+	int fd;
+
+	ask(CONNECT, i);
+	fd = accept(l, NULL, NULL);
+	CHECK(fd >= 0);
+	return fd;
+}
+
+/* ---- a thread with one call ---- */
+
+struct thread {
+	pthread_t id;
+	pid_t tid; /* 0: not yet running */
+	void (*call)(struct thread *t);
+	int fd, events;
+	long r;
+	int err;
+	char buf[64];
+};
+
+static void *thread_main(void *arg)
+{
+	struct thread *t = arg;
+
+	__atomic_store_n(&t->tid, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
+	t->call(t);
+	t->err = t->r < 0 ? errno : 0;
+	return NULL;
+}
+
+static bool sleeping(pid_t tid)
+{
+	char path[64], line[512], *p;
+	FILE *f;
+	bool yes;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	f = fopen(path, "r");
+	if (f == NULL || fgets(line, sizeof(line), f) == NULL)
+		line[0] = '\0';
+	if (f != NULL)
+		fclose(f);
+	p = strrchr(line, ')');
+	yes = f == NULL || (p != NULL && p[2] == 'S'); /* it may have ended, too */
+	return yes;
+}
+
+/* Starts t->call and returns when it sleeps in it: in ten looks, one after another. */
+static MAYBE void start(struct thread *t)
+{
+	int seen = 0, i;
+
+	t->tid = 0;
+	CHECK(pthread_create(&t->id, NULL, thread_main, t) == 0);
+	for (i = 0; i < LIMIT_MS && seen < 10; i++) {
+		pid_t tid = __atomic_load_n(&t->tid, __ATOMIC_ACQUIRE);
+
+		seen = tid != 0 && sleeping(tid) ? seen + 1 : 0;
+		usleep(1000);
+	}
+	CHECK(seen == 10);
+}
+
+static MAYBE void finish(struct thread *t)
+{
+	pthread_join(t->id, NULL);
+}
+
+#endif
