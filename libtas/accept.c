@@ -250,6 +250,8 @@ static int look_and_sleep(struct wait *w, int lfd, uint64_t until_ns)
 	TAS_YIELD();
 	if (lt_listen_ready(w->d) || tas_load(&w->d->kind) != LT_LISTEN)
 		return 0;
+	if (tas_load(&w->d->evq_mask) & ~w->sl.queues) /* Q2: an epoll instance has joined us */
+		return 0;
 	return lt_sleep_poll(&w->sl, p, 1, until_ns, NULL);
 }
 
@@ -260,7 +262,8 @@ static int wait_conn(struct lt_desc *d, int lfd, uint64_t until_ns)
 	int r;
 
 	lt_listen_arm(d, 0, 1);
-	lt_sleep_begin(&w.sl, d->ctx, d->evq_mask);
+	lt_queue_mark(d);
+	lt_sleep_begin(&w.sl, d->ctx, tas_load(&d->evq_mask));
 	pthread_cleanup_push(wait_cancelled, &w);
 	r = look_and_sleep(&w, lfd, until_ns);
 	pthread_cleanup_pop(0);

@@ -210,11 +210,15 @@ struct nap {
 	uint64_t queues;
 };
 
+/* Counted first: an instance that gains a queue from here on wakes its sleepers. */
 static void lie_down(struct nap *nap)
 {
+	TAS_YIELD();
 	listen_nested(nap->ep);
-	if (nap->c != NULL)
-		lt_queue_announce(nap->c, nap->queues);
+	if (nap->c == NULL)
+		return;
+	nap->queues = tas_load(&nap->ep->queues);
+	lt_queue_announce(nap->c, nap->queues);
 }
 
 /* Also when the thread is cancelled in its sleep. */
@@ -259,7 +263,7 @@ static int sleep_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max
 	const struct span *s, const sigset_t *mask, bool *again)
 {
 	struct lt_ctx *c = tas_load_acq(&ep->ctx);
-	struct nap nap = {ep, c, c != NULL ? ep->queues : 0};
+	struct nap nap = {.ep = ep, .c = c};
 	int n;
 
 	*again = true;
@@ -378,7 +382,7 @@ uint64_t lt_epoll_queues(struct lt_desc *d)
 {
 	struct lt_epoll *ep = lt_epoll_of(d);
 
-	return ep != NULL && tas_load(&ep->nitems) != 0 ? ep->queues : 0;
+	return ep != NULL && tas_load(&ep->nitems) != 0 ? tas_load(&ep->queues) : 0;
 }
 
 /* For poll() on the instance itself: is any of our items ready? */

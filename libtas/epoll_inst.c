@@ -188,7 +188,7 @@ void lt_epoll_stir(struct lt_epoll *ep)
 	TAS_YIELD();
 	if (tas_load(&ep->sleepers) != 0)
 		lt_epoll_kick(ep);
-	if (tas_load(&ep->nested))
+	if (tas_load(&ep->nested)) /* or polled */
 		lt_news(&lt_descs[ep->desc]);
 }
 
@@ -233,7 +233,7 @@ void lt_epoll_attach(struct lt_epoll *ep, struct lt_ctx *c)
 	if (ep->ctx == c)
 		return;
 	ep->evq = tas_load(&c->dead) ? 0 : lt_queue_new(c);
-	ep->queues = 1ull | 1ull << ep->evq;
+	tas_store(&ep->queues, 1ull | 1ull << ep->evq);
 	ep->registered = 0;
 	ep->watches_daemon = 0;
 	tas_store_rel(&ep->ctx, c);

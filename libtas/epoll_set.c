@@ -5,21 +5,45 @@
  */
 #include "epoll_set.h"
 
+/* A handler that came in above the holder goes on without the lock, which stays its holder's. */
+static void unlock_if(uint32_t *w, int locked)
+{
+	if (locked == 0)
+		lt_unlock(w);
+}
+
+/*
+ * Another thread may be adding d elsewhere: under its lock, the one that comes second finds that there
+ * are several. Returns the queues that may carry its news.
+ */
+static uint64_t choose_queue(const struct lt_epoll *ep, struct lt_desc *d)
+{
+	int locked = lt_lock(&d->lock);
+	bool several = d->items != 0 && lt_items[d->items - 1].d_next != 0;
+	uint64_t queues;
+
+	lt_desc_queue(d, several ? 0 : ep->evq);
+	queues = d->evq_mask;
+	unlock_if(&d->lock, locked);
+	if (d->kind == LT_LISTEN)
+		lt_listen_arm(d, 0, 0);
+	return queues;
+}
+
 /* The news of d shall come to ep: to its queue, or to the common one when d is in several
  * instances. */
 static void route_news(struct lt_epoll *ep, struct lt_desc *d)
 {
-	bool several = d->items != 0 && lt_items[d->items - 1].d_next != 0;
+	uint64_t queues;
 
 	if (d->kind == LT_CONN &&
 		d->ctx != ep->ctx) /* of a daemon that has died: it is ready for ever */
 		return;
-	if (d->kind == LT_EPOLL) {
-		ep->queues |= lt_epoll_of(d)->queues;
-	} else {
-		lt_desc_queue(d, several ? 0 : ep->evq);
-		ep->queues |= d->evq_mask;
-	}
+	if (d->kind == LT_EPOLL)
+		queues = tas_load(&lt_epoll_of(d)->queues);
+	else
+		queues = choose_queue(ep, d);
+	tas_store(&ep->queues, ep->queues | queues);
 	lt_epoll_listen(ep);
 }
 
@@ -50,13 +74,6 @@ void lt_epoll_refresh(struct lt_epoll *ep)
 		lt_epoll_list(ep, i - 1);
 	}
 	lt_unlock(&ep->lock);
-}
-
-/* A handler that came in above the holder goes on without the lock, which stays its holder's. */
-static void unlock_if(uint32_t *w, int locked)
-{
-	if (locked == 0)
-		lt_unlock(w);
 }
 
 static uint32_t find(const struct lt_epoll *ep, struct lt_desc *d, int fd)
@@ -144,12 +161,11 @@ static int add(struct lt_epoll *ep, struct lt_desc *d, int fd, const struct epol
 	route_news(ep, d);
 	if (d->kind == LT_LISTEN)
 		arm_listener(d, &lt_items[i], 1);
-	lt_epoll_list(ep, i);
-	/* Threads asleep in this instance may not know that it has items now, or that this one is
-	 * ready. */
+	/* By way of the inbox, which who is about to sleep looks at. Threads asleep in this instance
+	 * may not know that it has items now. */
+	lt_epoll_inbox(i);
 	if (ep->nitems == 1)
 		lt_epoll_kick(ep);
-	lt_epoll_stir(ep);
 	return 0;
 }
 
@@ -167,8 +183,7 @@ static int modify(struct lt_epoll *ep, struct lt_desc *d, int fd, const struct e
 	it->data = ev->data.u64;
 	it->flags &= ~LT_I_DISABLED;
 	half_mod(ep, i - 1, ev->events);
-	lt_epoll_list(ep, i - 1);
-	lt_epoll_stir(ep);
+	lt_epoll_inbox(i - 1);
 	return 0;
 }
 
@@ -256,7 +271,7 @@ static int ctl_kernel(struct lt_epoll *ep, int op, int epfd, int fd, struct epol
  */
 static void nest(struct lt_epoll *inner)
 {
-	if (lt_lock(&inner->lock) != 0)
+	if (tas_load(&inner->nested) || lt_lock(&inner->lock) != 0)
 		return;
 	if (!inner->nested) {
 		tas_store(&inner->nested, 1u);
@@ -264,6 +279,14 @@ static void nest(struct lt_epoll *inner)
 			lt_epoll_deafen(inner);
 	}
 	lt_unlock(&inner->lock);
+}
+
+void lt_epoll_watched(struct lt_desc *d)
+{
+	struct lt_epoll *ep = lt_epoll_of(d);
+
+	if (ep != NULL)
+		nest(ep);
 }
 
 /* The inner instance may listen on more queues now: so must those around it. */
@@ -277,7 +300,7 @@ static void widen_outer(struct lt_desc *inner)
 
 		if ((outer->queues & queues) == queues || lt_lock(&outer->lock) != 0)
 			continue;
-		outer->queues |= queues;
+		tas_store(&outer->queues, outer->queues | queues);
 		lt_epoll_listen(outer);
 		lt_unlock(&outer->lock);
 		lt_epoll_kick(outer);

@@ -64,6 +64,9 @@ enum lt_kind {
 #define LT_D_SHARED                                                                                \
 	0x1000u /* a connection that other processes may hold too: it may move to them (share.c) */
 
+#define LT_D_POLLED                                                                                \
+	0x2000u /* a thread has slept on it in poll(), select() or accept(): lt_queue_rouse() */
+
 #define LT_D_STARVED 0x0800u /* a send found no memory: not writable until the next try (short.c) */
 
 /* Until the flow is bound, an accepted connection may hold this much unsent (below every send
@@ -348,6 +351,15 @@ uint32_t lt_queue_new(struct lt_ctx *c);
 void lt_queue_recycle(struct lt_ctx *c, uint32_t q);
 bool lt_queue_worth_spinning(const struct lt_ctx *c, int cpu);
 void lt_desc_queue(struct lt_desc *d, uint32_t q);
+/* A thread is going to sleep on d outside of an epoll instance, and will look at the queues again
+ * after announcing itself. */
+static inline void lt_queue_mark(struct lt_desc *d)
+{
+	if (!(lt_flags(d) & LT_D_POLLED))
+		tas_fetch_or(&d->flags, LT_D_POLLED);
+}
+/* Such threads look again. */
+void lt_queue_rouse(const struct lt_desc *d);
 
 /* epoll.c, epoll_set.c */
 void lt_epoll_listening(struct lt_desc *d);
@@ -356,6 +368,7 @@ void lt_epoll_forget(struct lt_desc *d); /* d is closed: leave every set */
 void lt_epoll_fork_child(void);
 void lt_epoll_moved(struct lt_desc *d, int fd); /* d became the kernel's: so do its memberships */
 uint64_t lt_epoll_queues(struct lt_desc *d);
+void lt_epoll_watched(struct lt_desc *d); /* somebody polls the instance itself */
 bool lt_epoll_ready(struct lt_desc *d);
 void lt_epoll_inbox(uint32_t item); /* the item may be ready */
 

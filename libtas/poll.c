@@ -66,6 +66,14 @@ static void fetch(struct set *s, struct lt_desc *d)
 	lt_claim(d, tas_load(&d->life));
 }
 
+/* Queues that may carry news of d. */
+static uint64_t queues_of(const struct set *s, struct lt_desc *d)
+{
+	if (d->kind == LT_EPOLL)
+		return lt_epoll_queues(d);
+	return d->ctx == s->c ? tas_load(&d->evq_mask) : 0;
+}
+
 static void split(struct set *s)
 {
 	struct lt_desc *d;
@@ -88,9 +96,8 @@ static void split(struct set *s)
 		if (d->kind == LT_LISTEN)
 			s->listeners++;
 		if (d->kind == LT_EPOLL)
-			s->queues |= lt_epoll_queues(d);
-		else if (d->ctx == s->c)
-			s->queues |= d->evq_mask;
+			lt_epoll_watched(d);
+		s->queues |= queues_of(s, d);
 	}
 }
 
@@ -145,6 +152,34 @@ static int merge(struct set *s)
 	return n;
 }
 
+static void mark_all(const struct set *s)
+{
+	struct lt_desc *d;
+	nfds_t i;
+
+	for (i = 0; i < s->n; i++) {
+		d = lt_fd_get(s->fds[i].fd);
+		if (d != NULL)
+			lt_queue_mark(d);
+	}
+}
+
+/* Q2: we have announced ourselves; meanwhile an epoll instance may have drawn some of the news to
+ * itself. */
+static bool heard_everywhere(const struct set *s)
+{
+	uint64_t queues = 0;
+	struct lt_desc *d;
+	nfds_t i;
+
+	for (i = 0; i < s->n; i++) {
+		d = lt_fd_get(s->fds[i].fd);
+		if (d != NULL)
+			queues |= queues_of(s, d);
+	}
+	return (queues & ~(s->queues | 1)) == 0;
+}
+
 static void arm_all(const struct set *s, int by)
 {
 	struct lt_desc *d;
@@ -193,7 +228,9 @@ static int look_and_sleep(struct nap *nap, uint64_t until_ns, const sigset_t *ma
 	struct set *s = nap->s;
 
 	*ours = look_ours(s);
-	return *ours != 0 ? 0 : lt_sleep_poll(&nap->sl, s->kern, s->n, until_ns, mask);
+	if (*ours != 0 || !heard_everywhere(s))
+		return 0;
+	return lt_sleep_poll(&nap->sl, s->kern, s->n, until_ns, mask);
 }
 
 /* Sleeps once. Descriptors of the kernel that are ready, or -errno. */
@@ -203,6 +240,7 @@ static int sleep_once(struct set *s, uint64_t until_ns, const sigset_t *mask, in
 	int r;
 
 	arm_all(s, 1);
+	mark_all(s);
 	lt_sleep_begin(&nap.sl, s->c, s->queues | 1);
 	pthread_cleanup_push(get_up, &nap);
 	r = look_and_sleep(&nap, until_ns, mask, ours);

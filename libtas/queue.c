@@ -4,7 +4,8 @@
  * A slot names one queue, but its news may still arrive on a queue it named before (the core reads
  * the change when it is rung). So every description remembers all queues it ever named, and whoever
  * waits for it listens on those. Taking a bell's bits serves every epoll instance of the process:
- * each item goes to its instance's inbox. A queue's eventfd is never read: sleepers hold it
+ * each item goes to its instance's inbox. When a queue joins those of a description, threads that
+ * already sleep on it outside of epoll are roused and look again. A queue's eventfd is never read: sleepers hold it
  * edge-triggered in an epoll of their own. Owner: any thread. eventfd(2), epoll(7).
  * docs/decisions/0004-doorbells.md.
  */
@@ -63,19 +64,37 @@ void lt_queue_recycle(struct lt_ctx *c, uint32_t q)
 		tas_fetch_and(&c->evq_used, ~(1ull << q));
 }
 
+/*
+ * Q2: what they are to find was stored before; pairs with a thread that marks the description,
+ * announces itself (all such threads do so on queue 0), and then looks at that and at the queues.
+ */
+void lt_queue_rouse(const struct lt_desc *d)
+{
+	const struct lt_ctx *c = lt_context();
+
+	tas_full_barrier();
+	TAS_YIELD();
+	if ((lt_flags(d) & LT_D_POLLED) && c != NULL && tas_load(&c->evq_sleepers[0]) != 0 &&
+		c->evq_fd[0] >= 0)
+		lt_sys_kick(c->evq_fd[0]);
+}
+
+/* Under d->lock. The mask goes first: whoever sleeps without the new queue is told before news can
+ * come there. */
 void lt_desc_queue(struct lt_desc *d, uint32_t q)
 {
-	d->evq_mask |= 1ull << q;
+	uint64_t bit = 1ull << q;
+
+	if (!(tas_fetch_or(&d->evq_mask, bit) & bit))
+		lt_queue_rouse(d);
 	d->evq = q;
-	if (d->kind == LT_LISTEN) {
-		lt_listen_arm(d, 0, 0);
-	} else if (d->kind == LT_CONN && tas_load(&d->s->evq) != q) {
+	if (d->kind == LT_CONN && tas_load(&d->s->evq) != q) {
 		tas_store_rel(&d->s->evq, q);
 		lt_ring_later(d);
 	}
 }
 
-void lt_news(struct lt_desc *d)
+static void tell_instances(struct lt_desc *d)
 {
 	uint32_t i;
 
@@ -91,12 +110,18 @@ void lt_news(struct lt_desc *d)
 	lt_unlock(&d->lock);
 }
 
+void lt_news(struct lt_desc *d)
+{
+	tell_instances(d);
+	lt_queue_rouse(d);
+}
+
 static void slot_news(struct lt_ctx *c, uint32_t slot)
 {
 	uint32_t v = tas_load_acq(&c->slot_desc[slot]);
 
 	if (v != 0)
-		lt_news(&lt_descs[v - 1]);
+		tell_instances(&lt_descs[v - 1]);
 }
 
 static void collect_one(struct lt_ctx *c, uint32_t q)
@@ -179,8 +204,9 @@ void lt_queue_retract(struct lt_ctx *c, uint64_t queues)
 }
 
 /*
- * A thread goes back to the program while others sleep here. The wake-up that it had cleared the
- * flag; nobody else sets it again.
+ * A thread goes back to the program while others sleep in the same instance. The wake-up that it had
+ * cleared the flag; nobody else sets it again. They may have gone to sleep before the instance had
+ * all of these queues: the eventfds are theirs all the same.
  */
 void lt_queue_rearm(struct lt_ctx *c, uint64_t queues)
 {
@@ -188,7 +214,7 @@ void lt_queue_rearm(struct lt_ctx *c, uint64_t queues)
 		uint32_t q = (uint32_t)__builtin_ctzll(queues);
 		struct tas_bell *b = lt_evq_bell(c, q);
 
-		if (tas_load(&c->evq_sleepers[q]) == 0 || tas_load(&b->sleeping) != 0)
+		if (tas_load(&b->sleeping) != 0)
 			continue;
 		tas_store(&b->sleeping, 1u);
 		tas_full_barrier();

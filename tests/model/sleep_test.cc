@@ -1,7 +1,8 @@
 /*
  * Sleeping and waking (docs/architecture.md, "who sleeps") in every interleaving, beside the doorbell
  * itself (doorbell_test.cc): a blocking call and its futex, the slow path and its rings, a core that
- * one kick per announcement wakes, threads that share an event queue, an exclusive waiter in accept.
+ * one kick per announcement wakes, threads that share an event queue, threads that sleep while a
+ * connection's news are moved to another queue, an exclusive waiter in accept.
  * Each protocol is written down here step by step as the code has it; each has twins that leave
  * something out, which the model must catch.
  */
@@ -30,6 +31,9 @@ enum Word : size_t {
 	kCount,	   /* an eventfd that is drained */
 	kSleepers, /* threads that announced themselves on a queue */
 	kBell,
+	kQueues,		    /* the second queue may carry news as well */
+	kQueue,			    /* where they go */
+	kMarked,		    /* a thread sleeps outside of epoll (LT_D_POLLED) */
 	kArmed,			    /* + holder */
 	kEdge = kArmed + kThreads,  /* + thread: an edge-triggered eventfd has been written */
 	kAsleep = kEdge + kThreads, /* + thread: in the kernel's futex queue */
@@ -387,6 +391,203 @@ TEST(SleepQueueTwin, Each_step_left_out_is_caught)
 	for (QueueFault f : {kNoQueueLook, kNoReannounce, kNoRekick}) {
 		SCOPED_TRACE(f);
 		expect_caught(run_queue(2, f));
+	}
+}
+
+/* ---- a thread in poll(), and epoll_ctl() beside it: lt_desc_queue, lt_queue_rouse, poll.c ---- */
+
+enum PollFault { kPollSound, kNoMaskLook, kNoRouse, kRouseFirst, kMarkLate };
+
+void rouse()
+{
+	if (load(at(kMarked)) != 0 && load(at(kSleepers)) != 0)
+		store(at(kEdge, 0), 1u); /* queue 0: all such threads listen there */
+}
+
+void poll_add(PollFault fault)
+{
+	if (fault == kRouseFirst)
+		rouse();
+	exchange(kQueues, 1);
+	if (fault != kNoRouse && fault != kRouseFirst)
+		rouse(); /* Q2 */
+	store(at(kQueue), 1u);
+}
+
+void poll_core()
+{
+	uint64_t q = load(at(kQueue));
+
+	store(at(kNews), 1u);
+	if (load(at(kArmed, q)) != 0 && exchange(kArmed + q, 0) != 0) /* S1 */
+		store(at(kEdge, q), 1u);
+}
+
+void poll_thread(PollFault fault)
+{
+	uint64_t both = load(at(kQueues));
+
+	if (fault != kMarkLate)
+		store(at(kMarked), 1u);
+	exchange(kEdge, 0);
+	exchange(kEdge + 1, 0);
+	add(kSleepers);
+	store(at(kArmed, 0), 1u); /* Q1 */
+	if (both != 0)
+		store(at(kArmed, 1), 1u);
+	if (load(at(kNews)) == 0 && (fault == kNoMaskLook || load(at(kQueues)) == both)) {
+		if (fault == kMarkLate)
+			store(at(kMarked), 1u);
+		explore::wait(
+			[=] { return (*at(kEdge, 0) | (both != 0 ? *at(kEdge, 1) : 0)) != 0; },
+			[] { return 0; });
+	}
+	add(kSleepers, ~0ull);
+	if (load(at(kNews)) == 0)
+		explore::again(1);
+}
+
+explore::Result run_poll(PollFault fault)
+{
+	return run({{"adds", [=] { poll_add(fault); }, false}, {"core", poll_core, false},
+			   {"polls", [=] { poll_thread(fault); }, false}},
+		all_done);
+}
+
+TEST(SleepPoll, News_that_an_epoll_instance_draws_away_are_heard)
+{
+	expect_sound(run_poll(kPollSound));
+}
+
+TEST(SleepPollTwin, Each_step_left_out_is_caught)
+{
+	for (PollFault f : {kNoMaskLook, kNoRouse, kRouseFirst, kMarkLate}) {
+		SCOPED_TRACE(f);
+		expect_caught(run_poll(f));
+	}
+}
+
+/*
+ * ---- threads in epoll_wait(), and epoll_ctl() beside them: add, lie_down, lt_queue_rearm ----
+ *
+ * A socket is added that is ready, and later has news once more, on a queue that is new to the
+ * instance. Each of two threads takes one and goes back to the program.
+ */
+
+enum AddFault { kAddSound, kNoInboxLook, kQueuesFirst, kRearmAnnounced, kNoStir };
+
+/* The eventfds are edge-triggered in the instance: one of its sleepers wakes. */
+void instance_edge()
+{
+	store(at(kEdge), 1u);
+}
+
+void instance_add(AddFault fault)
+{
+	store(at(kQueues), 1u);
+	add(kNews);					  /* lt_epoll_inbox */
+	if (fault != kNoStir && load(at(kSleepers)) != 0) /* I1 */
+		instance_edge();
+}
+
+void instance_core()
+{
+	explore::wait([] { return *at(kQueues) != 0; }, [] { return 0; });
+	exchange(kBell, 1);
+	if (load(at(kSleeping)) != 0 && exchange(kSleeping, 0) != 0) /* S1 */
+		instance_edge();
+}
+
+/* lt_queue_collect, take_ready: true when there was one. */
+bool take_one()
+{
+	return atomically([] {
+		if (*at(kQueues) != 0) {
+			*at(kNews) += *at(kBell);
+			*at(kBell) = 0;
+		}
+		return *at(kNews) != 0 ? (*at(kNews))-- : 0;
+	}) != 0;
+}
+
+bool instance_pending()
+{
+	return load(at(kNews)) != 0 || (load(at(kQueues)) != 0 && load(at(kBell)) != 0);
+}
+
+/* lt_queue_rearm */
+void instance_rearm(AddFault fault)
+{
+	if (load(at(kSleepers)) == 0 || load(at(kQueues)) == 0)
+		return;
+	if (fault == kRearmAnnounced && load(at(kCount)) == 0)
+		return;
+	store(at(kSleeping), 1u);
+	if (load(at(kBell)) != 0)
+		instance_edge();
+}
+
+/* Announcing and retracting are single steps here: SleepQueue takes them apart. */
+void instance_announce()
+{
+	atomically([] {
+		++*at(kCount);
+		return *at(kSleeping) = 1;
+	});
+}
+
+void instance_retract()
+{
+	atomically([] {
+		if (--*at(kCount) == 0)
+			*at(kSleeping) = 0;
+		return 0;
+	});
+}
+
+void instance_thread(AddFault fault)
+{
+	uint64_t both = 0;
+
+	if (take_one()) {
+		if (load(at(kSleepers)) != 0 && load(at(kNews)) != 0)
+			instance_edge();
+		instance_rearm(fault);
+		return;
+	}
+	if (fault == kQueuesFirst)
+		both = load(at(kQueues));
+	add(kSleepers);
+	if (fault != kQueuesFirst)
+		both = load(at(kQueues));
+	if (both != 0)
+		instance_announce(); /* Q1 */
+	if (fault == kNoInboxLook || !instance_pending())
+		explore::wait([] { return *at(kEdge) != 0; }, [] { return *at(kEdge) = 0; });
+	if (both != 0)
+		instance_retract();
+	add(kSleepers, ~0ull);
+	explore::again(1);
+}
+
+explore::Result run_instance(AddFault fault)
+{
+	return run({{"adds", [=] { instance_add(fault); }, false}, {"core", instance_core, false},
+			   {"thread", [=] { instance_thread(fault); }, false},
+			   {"thread", [=] { instance_thread(fault); }, false}},
+		all_done);
+}
+
+TEST(SleepInstance, A_socket_that_is_added_is_noticed_and_goes_on_to_be)
+{
+	expect_sound(run_instance(kAddSound));
+}
+
+TEST(SleepInstanceTwin, Each_step_left_out_is_caught)
+{
+	for (AddFault f : {kNoInboxLook, kQueuesFirst, kRearmAnnounced, kNoStir}) {
+		SCOPED_TRACE(f);
+		expect_caught(run_instance(f));
 	}
 }
 

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <atomic>
+#include <climits>
+#include <functional>
 #include <map>
 #include <random>
 #include <thread>
@@ -67,7 +69,8 @@ void close_all(int l, const std::vector<int> &fds)
 	for (int fd : fds)
 		lw_close(fd);
 	lw_core_poll();
-	lw_close(l);
+	if (l >= 0)
+		lw_close(l);
 	EXPECT_EQ(lw_wrong(), 0u) << lw_first_wrong();
 }
 
@@ -269,6 +272,129 @@ TEST(wake, news_on_the_queue_a_socket_has_left)
 	lw_close(ep[0]);
 	lw_close(ep[1]);
 	close_all(l, {fd, other});
+}
+
+// ---- what another thread does while this one falls asleep, put between each two of its steps ----
+
+struct Intrusion {
+	std::function<bool()> act; // false: not possible here, again at the next step
+	std::atomic<int> steps{0};
+	int at = INT_MAX;
+	bool done = false;
+};
+Intrusion *intrusion;
+thread_local bool intruding, falls_asleep;
+
+void intrude()
+{
+	if (!falls_asleep || intruding)
+		return;
+	intruding = true;
+	if (intrusion->steps++ >= intrusion->at && !intrusion->done)
+		intrusion->done = intrusion->act();
+	intruding = false;
+}
+
+// `sleep` goes to sleep until `act` was done: by another thread once it sleeps (that tells how many steps there are), then at each
+// of its steps. What is not noticed hangs.
+void at_each_step(
+	const std::function<void()> &sleep, const std::function<bool()> &act,
+	const std::function<void()> &before = [] {})
+{
+	int steps = 0;
+
+	// Twice to count: the first sleep may still be cut short by what happened before.
+	for (int round = -2; round < steps; round++) {
+		bool counts = round < 0;
+		Intrusion in;
+
+		before();
+		in.act = act;
+		in.at = counts ? INT_MAX : round;
+		intrusion = &in;
+		lw_between_steps(intrude);
+		std::thread sleeper([&] {
+			falls_asleep = true;
+			sleep();
+			falls_asleep = false;
+		});
+		if (counts) {
+			do {
+				steps = in.steps;
+				usleep(50000);
+			} while (steps == 0 || steps != in.steps);
+			EXPECT_TRUE(act());
+		}
+		sleeper.join();
+		EXPECT_TRUE(counts || in.done);
+		lw_between_steps(nullptr);
+	}
+	EXPECT_GE(steps, 2);
+}
+
+TEST(wake, armed_again_beside_one_that_falls_asleep)
+{
+	int l = lw_listen(true), fd = lw_accept_one(l), ep = lw_epoll_create();
+	epoll_event e = {EPOLLIN | EPOLLONESHOT, {.fd = fd}}, got;
+
+	ASSERT_EQ(lw_epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e), 0);
+	lw_core_poll();
+	lw_feed(fd, 1);
+	ASSERT_EQ(lw_epoll_wait(ep, &got, 1, -1), 1);
+	at_each_step([&] { EXPECT_EQ(lw_epoll_wait(ep, &got, 1, -1), 1); },
+		[&] { return lw_epoll_ctl(ep, EPOLL_CTL_MOD, fd, &e) == 0; },
+		// wake-ups that are left over, so that each round takes the same steps
+		[&] { EXPECT_EQ(lw_epoll_wait(ep, &got, 1, 0), 0); });
+	lw_close(ep);
+	close_all(l, {fd});
+}
+
+TEST(wake, added_beside_one_that_falls_asleep)
+{
+	int l = lw_listen(true), fd = lw_accept_one(l), other = lw_accept_one(l),
+	    ep = lw_epoll_create();
+	epoll_event e = {EPOLLIN, {.fd = fd}}, got;
+
+	ASSERT_EQ(lw_epoll_ctl(ep, EPOLL_CTL_ADD, other, &e), 0);
+	lw_core_poll();
+	lw_feed(fd, 1);
+	at_each_step(
+		[&] {
+			EXPECT_EQ(lw_epoll_wait(ep, &got, 1, -1), 1);
+			EXPECT_EQ(lw_epoll_ctl(ep, EPOLL_CTL_DEL, fd, nullptr), 0);
+		},
+		[&] { return lw_epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) == 0; },
+		[&] { EXPECT_EQ(lw_epoll_wait(ep, &got, 1, 0), 0); });
+	lw_close(ep);
+	close_all(l, {fd, other});
+}
+
+// An instance draws a connection's news to its own queue: who polls the connection listens there too.
+TEST(wake, added_beside_one_that_falls_asleep_in_poll)
+{
+	int l = lw_listen(true), fd = -1, ep = -1;
+	auto sleep = [&] {
+		pollfd p = {fd, POLLIN, 0};
+
+		EXPECT_EQ(lw_poll(&p, 1, -1), 1);
+	};
+	auto add_and_feed = [&] {
+		epoll_event e = {EPOLLIN, {.fd = fd}};
+
+		EXPECT_EQ(lw_epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e), 0);
+		lw_core_poll(); // the core hears of it
+		EXPECT_EQ(lw_feed(fd, 1), 1u);
+		return true;
+	};
+	auto fresh = [&] {
+		if (fd >= 0)
+			close_all(-1, {fd, ep});
+		fd = lw_accept_one(l);
+		ep = lw_epoll_create();
+	};
+
+	at_each_step(sleep, add_and_feed, fresh);
+	close_all(l, {fd, ep});
 }
 
 // A sender that sleeps for room.
