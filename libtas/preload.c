@@ -44,30 +44,11 @@
 	{                                                                    \
 		lt_##name args;                                              \
 	}
-#define LT_VA(ret, name, params, args, last)
-#define LT_ALIAS(name, of)
 #include "intercept.def"
-#undef LT_DATA
-#undef LT_FD
-#undef LT_ANY
-#undef LT_VOID
-#undef LT_VA
-#undef LT_ALIAS
 
-#define LT_DATA(ret, name, params, args)
-#define LT_FD(ret, name, params, args)
-#define LT_ANY(ret, name, params, args)
-#define LT_VOID(name, params, args)
-#define LT_VA(ret, name, params, args, last)
 #define LT_ALIAS(name, of)                                                   \
 	__asm__(".globl " #name "\n\t.set " #name ", " #of);
 #include "intercept.def"
-#undef LT_DATA
-#undef LT_FD
-#undef LT_ANY
-#undef LT_VOID
-#undef LT_VA
-#undef LT_ALIAS
 /* clang-format on */
 
 LT_EXPORT int wrap_fcntl(int fd, int cmd, ...) __asm__("fcntl");

@@ -9,7 +9,6 @@
 #include "tas/atomic.h"
 
 /* clang-format off */
-#define LT_ALIAS(name, of)
 
 /* What each pointer holds until the first call; -1 and ENOSYS where this libc lacks the function. */
 #define LT_DATA(ret, name, params, args)                      \
@@ -48,11 +47,6 @@
 		return lt_real.name(LT_UNWRAP args, word);    \
 	}
 #include "intercept.def"
-#undef LT_DATA
-#undef LT_FD
-#undef LT_ANY
-#undef LT_VOID
-#undef LT_VA
 
 struct lt_real lt_real = {
 #define LT_DATA(ret, name, params, args) .name = first_##name,
@@ -61,11 +55,6 @@ struct lt_real lt_real = {
 #define LT_VOID(name, params, args) .name = first_##name,
 #define LT_VA(ret, name, params, args, last) .name = first_##name,
 #include "intercept.def"
-#undef LT_DATA
-#undef LT_FD
-#undef LT_ANY
-#undef LT_VOID
-#undef LT_VA
 };
 
 static void resolve(void *slot, const char *name)
@@ -84,11 +73,6 @@ void lt_real_init(void)
 #define LT_VOID(name, params, args) resolve(&lt_real.name, #name);
 #define LT_VA(ret, name, params, args, last) resolve(&lt_real.name, #name);
 #include "intercept.def"
-#undef LT_DATA
-#undef LT_FD
-#undef LT_ANY
-#undef LT_VOID
-#undef LT_VA
 }
 /* clang-format on */
 

@@ -20,7 +20,6 @@ struct lt_desc;
 
 /* clang-format off */
 #define LT_UNWRAP(...) __VA_ARGS__
-#define LT_ALIAS(name, of)
 
 struct lt_real {
 #define LT_DATA(ret, name, params, args) ret(*name) params;
@@ -29,11 +28,6 @@ struct lt_real {
 #define LT_VOID(name, params, args) void(*name) params;
 #define LT_VA(ret, name, params, args, last) ret(*name) params;
 #include "intercept.def"
-#undef LT_DATA
-#undef LT_FD
-#undef LT_ANY
-#undef LT_VOID
-#undef LT_VA
 };
 
 extern struct lt_real lt_real;
@@ -44,14 +38,7 @@ void lt_real_init(void);
 #define LT_FD LT_DATA
 #define LT_ANY(ret, name, params, args) ret lt_##name params;
 #define LT_VOID(name, params, args) void lt_##name params;
-#define LT_VA(ret, name, params, args, last)
 #include "intercept.def"
-#undef LT_DATA
-#undef LT_FD
-#undef LT_ANY
-#undef LT_VOID
-#undef LT_VA
-#undef LT_ALIAS
 /* clang-format on */
 
 int lt_fcntl(struct lt_desc *d, int fd, int cmd, unsigned long arg);
