@@ -49,35 +49,26 @@
 #define LT_ALIAS(name, of)                                                   \
 	__asm__(".globl " #name "\n\t.set " #name ", " #of);
 #include "intercept.def"
+
+#define LT_FCNTL(name)                                                       \
+	LT_EXPORT int wrap_##name(int fd, int cmd, ...) __asm__(#name);      \
+	int wrap_##name(int fd, int cmd, ...)                                \
+	{                                                                    \
+		struct lt_desc *d = lt_fd_get(fd);                           \
+		unsigned long arg;                                           \
+		va_list ap;                                                  \
+                                                                             \
+		va_start(ap, cmd);                                           \
+		arg = va_arg(ap, unsigned long);                             \
+		va_end(ap);                                                  \
+		return d == NULL ? lt_real.name(fd, cmd, arg) :              \
+				   lt_fcntl(d, fd, cmd, arg);                \
+	}
+LT_FCNTL(fcntl)
+LT_FCNTL(fcntl64)
 /* clang-format on */
 
-LT_EXPORT int wrap_fcntl(int fd, int cmd, ...) __asm__("fcntl");
-LT_EXPORT int wrap_fcntl64(int fd, int cmd, ...) __asm__("fcntl64");
 LT_EXPORT int wrap_ioctl(int fd, unsigned long request, ...) __asm__("ioctl");
-
-int wrap_fcntl(int fd, int cmd, ...)
-{
-	struct lt_desc *d = lt_fd_get(fd);
-	unsigned long arg;
-	va_list ap;
-
-	va_start(ap, cmd);
-	arg = va_arg(ap, unsigned long);
-	va_end(ap);
-	return d == NULL ? lt_real.fcntl(fd, cmd, arg) : lt_fcntl(d, fd, cmd, arg);
-}
-
-int wrap_fcntl64(int fd, int cmd, ...)
-{
-	struct lt_desc *d = lt_fd_get(fd);
-	unsigned long arg;
-	va_list ap;
-
-	va_start(ap, cmd);
-	arg = va_arg(ap, unsigned long);
-	va_end(ap);
-	return d == NULL ? lt_real.fcntl64(fd, cmd, arg) : lt_fcntl(d, fd, cmd, arg);
-}
 
 int wrap_ioctl(int fd, unsigned long request, ...)
 {
