@@ -147,3 +147,10 @@ int sp_log_allow(struct sp_log_limit *limit, uint64_t now_ns)
 	limit->lines++;
 	return 1;
 }
+
+int sp_complain(const char *module, const char *what, int err)
+{
+	if (err != 0)
+		sp_error(module, "%s error=%s", what, strerror(-err));
+	return err;
+}

@@ -27,6 +27,9 @@ void sp_log(enum sp_log_level level, const char *module, const char *fmt, ...)
 #define sp_info(...)  sp_log(SP_LOG_INFO, __VA_ARGS__)
 #define sp_debug(...) sp_log(SP_LOG_DEBUG, __VA_ARGS__)
 
+/* Writes `what` with the error, -errno, if there is one; returns it. */
+int sp_complain(const char *module, const char *what, int err);
+
 /* A call site's budget: declare it static beside the call. */
 struct sp_log_limit {
 	uint64_t second; /* of CLOCK_MONOTONIC, the one being counted */

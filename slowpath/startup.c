@@ -3,13 +3,9 @@
  */
 #include "startup.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <grp.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <pwd.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 #include "app_internal.h"
-#include "config_check.h"
 #include "conn/internal.h"
 #include "ctl/ctl_server.h"
-#include "door.h"
 #include "flowctl.h"
+#include "host.h"
 #include "net/internal.h"
 #include "random.h"
 #include "reap.h"
@@ -34,15 +29,7 @@
 #include "startup_order.h"
 #include "tap_address.h"
 
-#define PORT_RANGE_FILE "/proc/sys/net/ipv4/ip_local_port_range"
-#define RESET_LIMIT_NS	1000000000ull /* flows that have not ended by then go with the cores */
-
-static int complain(const char *module, const char *what, int err)
-{
-	if (err != 0)
-		sp_error(module, "%s error=%s", what, strerror(-err));
-	return err;
-}
+#define RESET_LIMIT_NS 1000000000ull /* flows that have not ended by then go with the cores */
 
 /* ---- limits ---- */
 
@@ -52,7 +39,7 @@ static int start_limits(struct sp *sp)
 
 	(void)sp;
 	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
-		return complain("start", "cannot read the descriptor limit", -errno);
+		return sp_complain("start", "cannot read the descriptor limit", -errno);
 	rl.rlim_cur = rl.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &rl) != 0)
 		sp_warn("start", "cannot raise the descriptor limit error=%s", strerror(errno));
@@ -78,7 +65,7 @@ static int start_signals(struct sp *sp)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	sp->signalfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return sp->signalfd < 0 ? complain("start", "cannot watch signals", -errno) : 0;
+	return sp->signalfd < 0 ? sp_complain("start", "cannot watch signals", -errno) : 0;
 }
 
 static void stop_signals(struct sp *sp)
@@ -112,7 +99,7 @@ static int start_identity(struct sp *sp)
 	sp->epoch = 1;
 	sp->ncores = sp->conf.cores;
 	sp_random(sp->boot_id, sizeof(sp->boot_id));
-	return complain("start", "cannot identify the network namespace",
+	return sp_complain("start", "cannot identify the network namespace",
 		sp_netns_cookie(&sp->netns_cookie));
 }
 
@@ -121,25 +108,11 @@ static void stop_identity(struct sp *sp)
 	(void)sp;
 }
 
-static int check_door(const char *path)
-{
-	int err = path[0] != '\0' ? sp_door_clear(path) : 0;
-
-	if (err != 0)
-		sp_error("start", "cannot use path=%s error=\"%s\"", path, sp_door_error(err));
-	return err;
-}
+/* ---- host ---- */
 
 static int start_alone(struct sp *sp)
 {
-	int err = check_door(sp->conf.socket);
-
-	if (err == 0)
-		err = check_door(sp->conf.ctl_socket);
-	if (err != 0 || sp->conf.socket_group[0] == '\0' || getgrnam(sp->conf.socket_group) != NULL)
-		return err;
-	sp_error("start", "%s socket_group=%s", sp_door_error(-ESRCH), sp->conf.socket_group);
-	return -ESRCH;
+	return sp_host_alone(&sp->conf);
 }
 
 static void stop_alone(struct sp *sp)
@@ -147,25 +120,9 @@ static void stop_alone(struct sp *sp)
 	(void)sp;
 }
 
-/* ---- ports ---- */
-
 static int start_ports(struct sp *sp)
 {
-	FILE *f = fopen(PORT_RANGE_FILE, "re");
-	unsigned low, high;
-	char err[256];
-	int n;
-
-	if (f == NULL)
-		return complain("start", "cannot read " PORT_RANGE_FILE, -errno);
-	n = fscanf(f, "%u %u", &low, &high);
-	fclose(f);
-	if (n != 2)
-		return complain("start", "cannot understand " PORT_RANGE_FILE, -EINVAL);
-	if (sp_config_check_ports(&sp->conf, low, high, err, sizeof(err)) == 0)
-		return 0;
-	sp_error("start", "%s", err);
-	return -EINVAL;
+	return sp_host_ports(&sp->conf);
 }
 
 static void stop_ports(struct sp *sp)
@@ -173,45 +130,9 @@ static void stop_ports(struct sp *sp)
 	(void)sp;
 }
 
-/* ---- addresses ---- */
-
-static int is_served(const struct sp *sp, uint32_t v4)
-{
-	uint8_t addr[16], plen;
-	uint32_t i;
-
-	for (i = 0; i < sp->conf.addresses.n; i++) {
-		if (sp_parse_prefix(sp->conf.addresses.item[i], addr, &plen) == 0 &&
-			tas_addr_v4(addr) == v4)
-			return 1;
-	}
-	return 0;
-}
-
 static int start_addresses(struct sp *sp)
 {
-	struct ifaddrs *list, *a;
-	char text[INET_ADDRSTRLEN];
-	int err = 0;
-
-	if (getifaddrs(&list) != 0)
-		return complain("start", "cannot list the kernel's addresses", -errno);
-	for (a = list; a != NULL && err == 0; a = a->ifa_next) {
-		struct sockaddr_in sin;
-
-		if (a->ifa_addr == NULL || a->ifa_addr->sa_family != AF_INET)
-			continue;
-		memcpy(&sin, a->ifa_addr, sizeof(sin));
-		if (!is_served(sp, sin.sin_addr.s_addr))
-			continue;
-		sp_error("start",
-			"the kernel has an address that tas is to serve, on %s: it must be in one "
-			"place only address=%s",
-			a->ifa_name, inet_ntop(AF_INET, &sin.sin_addr, text, sizeof(text)));
-		err = -EADDRINUSE;
-	}
-	freeifaddrs(list);
-	return err;
+	return sp_host_addresses(&sp->conf);
 }
 
 static void stop_addresses(struct sp *sp)
@@ -227,7 +148,7 @@ static int start_loop(struct sp *sp)
 
 	if (err == 0)
 		err = sp_loop_add(sp, &sp->signal_src, sp->signalfd, EPOLLIN, on_signal, NULL);
-	return complain("start", "cannot make the event loop", err);
+	return sp_complain("start", "cannot make the event loop", err);
 }
 
 static void stop_loop(struct sp *sp)
@@ -240,7 +161,7 @@ static void stop_loop(struct sp *sp)
 static int start_conns(struct sp *sp)
 {
 	sp->listeners.max = sp->conf.max_listeners;
-	return complain("start", "cannot make the connection table",
+	return sp_complain("start", "cannot make the connection table",
 		sp_conns_init(sp, sp->conf.max_flows, sp->conf.max_time_wait));
 }
 
@@ -261,7 +182,7 @@ static int start_nic(struct sp *sp)
 	if (err == -EPERM || err == -EACCES)
 		return err;
 	if (err != 0)
-		return complain("nic", "cannot open the port", err);
+		return sp_complain("nic", "cannot open the port", err);
 	sp->caps = *nic_caps(sp->nic);
 	return 0;
 }
@@ -275,7 +196,7 @@ static int start_tap(struct sp *sp)
 {
 	if (sp->conf.tap_address[0] == '\0')
 		return 0;
-	return complain("nic", "cannot configure the kernel's side of the tap",
+	return sp_complain("nic", "cannot configure the kernel's side of the tap",
 		sp_tap_address(sp->conf.port + strlen("tap:"), sp->conf.tap_address));
 }
 
@@ -285,29 +206,6 @@ static void stop_tap(struct sp *sp)
 }
 
 /* ---- fast path ---- */
-
-/* Threads that cannot be pinned where they are wanted would run anywhere, unnoticed. */
-static int check_cpus(const struct sp *sp)
-{
-	cpu_set_t all, one;
-	uint32_t i;
-	int err = 0;
-
-	if (sched_getaffinity(0, sizeof(all), &all) != 0)
-		return 0;
-	for (i = 0; i < sp->conf.cpus.n && err == 0; i++) {
-		CPU_ZERO(&one);
-		CPU_SET((size_t)atoi(sp->conf.cpus.item[i]), &one);
-		if (sched_setaffinity(0, sizeof(one), &one) != 0) {
-			err = -errno;
-			sp_error("start", "cannot run on cpu=%s error=\"%s\"",
-				sp->conf.cpus.item[i],
-				errno == EINVAL ? "there is no such CPU here" : strerror(errno));
-		}
-	}
-	sched_setaffinity(0, sizeof(all), &all);
-	return err;
-}
 
 static int start_cores(struct sp *sp)
 {
@@ -335,9 +233,9 @@ static int start_cores(struct sp *sp)
 	sp_random(fc.hash_key, sizeof(fc.hash_key));
 	if (fc.fault.where != 0)
 		sp_warn("start", "frames are harmed on purpose: options fault_* are for tests");
-	if (check_cpus(sp) != 0)
+	if (sp_host_cpus(&sp->conf) != 0)
 		return -EINVAL;
-	return complain("start", "cannot make the fast path", fp_create(&fc, &sp->fp));
+	return sp_complain("start", "cannot make the fast path", fp_create(&fc, &sp->fp));
 }
 
 static void stop_cores(struct sp *sp)
@@ -350,7 +248,7 @@ static void stop_cores(struct sp *sp)
 
 static int start_net(struct sp *sp)
 {
-	return complain("start", "cannot set up addresses and routes", sp_net_init(sp));
+	return sp_complain("start", "cannot set up addresses and routes", sp_net_init(sp));
 }
 
 static void stop_net(struct sp *sp)
@@ -372,7 +270,7 @@ static void stop_sigbus(struct sp *sp)
 
 static int start_threads(struct sp *sp)
 {
-	return complain("start", "cannot start the cores", fp_start(sp->fp));
+	return sp_complain("start", "cannot start the cores", fp_start(sp->fp));
 }
 
 static void stop_threads(struct sp *sp)
@@ -435,7 +333,7 @@ static int start_privileges(struct sp *sp)
 		sp_error("start", "no such user drop_user=%s", sp->conf.drop_user);
 		return -ENOENT;
 	}
-	return complain("start", "cannot become drop_user", become(pw));
+	return sp_complain("start", "cannot become drop_user", become(pw));
 }
 
 static void stop_privileges(struct sp *sp)

@@ -1,0 +1,19 @@
+/*
+ * host.h - what the machine must have, and must not have, for the daemon to start with these
+ * options. Each: 0, or -errno with one sentence logged. Owner: slow path thread, at start.
+ */
+#ifndef SP_HOST_H
+#define SP_HOST_H
+
+#include "config.h"
+
+/* No other daemon answers on our sockets; what a killed one left is removed. Their group exists. */
+int sp_host_alone(const struct sp_config *conf);
+/* Our ports are none that the kernel gives out by itself. */
+int sp_host_ports(const struct sp_config *conf);
+/* The kernel has none of the addresses to be served: they would be answered twice. */
+int sp_host_addresses(const struct sp_config *conf);
+/* Threads can run on the CPUs wanted: else they would run anywhere, unnoticed. */
+int sp_host_cpus(const struct sp_config *conf);
+
+#endif
