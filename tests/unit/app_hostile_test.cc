@@ -4,12 +4,11 @@
  */
 #include <cerrno>
 #include <linux/fuse.h>
-#include <random>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <thread>
-#include "app_peer.h"
+#include "fuzz/commands_input.h"
 
 namespace
 {
@@ -48,85 +47,23 @@ TEST_F(App, Malformed_TooManyDescriptors_NoneKept)
 	close(fd);
 }
 
-TEST_F(App, Fuzz_EveryFieldOfEveryMessage)
+class Commands : public CommandsInput
 {
-	uint32_t seed = 20240607;
-	SCOPED_TRACE(seed);
-	std::mt19937 rnd(seed);
-	int before = open_fds();
-	std::vector<int> bag = {handle(fake_addr(2), 7030), handle(fake_addr(2), 7031, true),
-		handle(0, 7032), handle(0, 0), eventfd(0, EFD_CLOEXEC), open("/dev/null", O_RDWR)};
-	uint32_t interesting[] = {0, 1, 2, 5, 15, 16, 63, 64, 80, 4095, 4096, 65535, 65536,
-		0x7fffffff, 0x80000000, 0xffffffff};
-	auto pick = [&] { return interesting[rnd() % 16]; };
-	std::vector<int> socks;
+      protected:
+	Commands() : CommandsInput(Numbers(20240607))
+	{
+	}
+};
 
-	for (int i = 0; i < 20000; i++) {
-		if (socks.size() < 4) {
-			int fd = dial();
-			if (fd >= 0 && rnd() % 8 != 0)
-				ask(fd, TAS_CMD_HELLO);
-			if (fd >= 0 && rnd() % 4 != 0)
-				ask(fd, TAS_CMD_REGION);
-			if (fd >= 0)
-				socks.push_back(fd);
-		}
-		struct tas_msg m = message((uint16_t)(rnd() % (TAS_CMD_COUNT + 1)));
-		auto *bytes = reinterpret_cast<uint8_t *>(&m);
-		m.id = rnd() % 3 == 0 ? pick() : rnd() % 8;
-		m.slot = rnd() % 3 == 0 ? pick() : rnd() % 8;
-		m.aux = rnd() % 3 == 0 ? pick() : rnd() % 100;
-		m.len = pick();
-		m.flags = rnd() % 4;
-		tas_addr_from_v4(m.raddr, fake_addr((uint8_t)(rnd() % 6)));
-		m.rport = htons((uint16_t)(rnd() % 5));
-		if (rnd() % 10 == 0)
-			m.opts.rcvbuf = pick();
-		if (rnd() % 10 == 0)
-			m.opts.cc = pick();
-		if (rnd() % 4 == 0)
-			bytes[rnd() % sizeof(m)] = (uint8_t)rnd();
-		std::vector<int> fds;
-		for (uint32_t k = rnd() % 8 < 5 ? 1 : rnd() % 7; k > 0; k--)
-			fds.push_back(bag[rnd() % bag.size()]);
-		size_t len = rnd() % 50 == 0 ? rnd() % sizeof(m) : sizeof(m);
-		int fd = socks[rnd() % socks.size()];
-		put(fd, bytes, len, fds);
-		steps();
-		while (get(fd).got)
-			;
-		if (hung_up(fd) || rnd() % 200 == 0) {
-			close(fd);
-			for (size_t k = 0; k < socks.size(); k++) {
-				if (socks[k] == fd) {
-					socks.erase(socks.begin() + (long)k);
-					break;
-				}
-			}
-			steps();
-		}
-		for (uint32_t k = 0; k < fake_nmsgs; k++) { /* the cores answer */
-			if (fake_msgs[k].m.type == SP_APP_DEL && fake_msgs[k].core == 0)
-				gone(fake_msgs[k].m.id);
-		}
-		fake_forget();
-		if (rnd() % 20 == 0)
-			fake_advance(sp, 500000000);
-	}
-	for (int fd : socks)
-		close(fd);
-	steps();
-	for (uint32_t k = 0; k < fake_nmsgs; k++) {
-		if (fake_msgs[k].m.type == SP_APP_DEL && fake_msgs[k].core == 0)
-			gone(fake_msgs[k].m.id);
-	}
-	fake_advance(sp, 80 * FAKE_SECOND);
-	EXPECT_EQ(sp->apps.count, 0u);
-	EXPECT_EQ(sp->listeners.count, 0u);
-	EXPECT_EQ(sp_arena_used(&sp->conns.conns), 0u);
+TEST_F(Commands, Fuzz_EveryFieldOfEveryMessage)
+{
+	int before = open_fds();
+
+	fill_bag();
+	for (int i = 0; i < 20000; i++)
+		step();
+	leave();
 	EXPECT_GT(sp->cnt.refuse_msg, 100u);
-	for (int fd : bag)
-		close(fd);
 	expect_fds(before);
 }
 
@@ -310,8 +247,8 @@ TEST_F(App, Passed_FileThatDoesNotClose_HoldsNobodyUp)
 		usleep(10000);
 	EXPECT_GE(flushes, 1); /* the thread that closes has asked */
 	umount2(file.path.c_str(), MNT_FORCE | MNT_DETACH);
-	close(file.dev);
 	server.join();
+	close(file.dev);
 	close(stuck);
 	close(a);
 	close(b);
