@@ -305,6 +305,14 @@ void sp_accept_tick(struct sp *sp)
 	}
 }
 
+/* May a core have bound it for `app` just now? None knows a program without a region. */
+static int may_be_bound(
+	struct sp *sp, const struct sp_conn *c, const struct sp_app *app, uint64_t word)
+{
+	return app != NULL && sp_app_fp(sp, app) != NULL && c->state == SP_CONN_OPEN &&
+	       word == TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, app->id, c->accept_ticket);
+}
+
 void sp_accept_abandon(struct sp *sp, struct sp_listener *l, struct sp_app *app)
 {
 	uint32_t i;
@@ -317,8 +325,7 @@ void sp_accept_abandon(struct sp *sp, struct sp_listener *l, struct sp_app *app)
 			continue;
 		sp_accept_clear(sp, c);
 		c->listener = 0;
-		if (app != NULL && c->state == SP_CONN_OPEN &&
-			word == TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, app->id, c->accept_ticket)) {
+		if (may_be_bound(sp, c, app, word)) {
 			c->app = app->id;
 			c->flags |= SP_CONN_ORPHAN;
 			c->sent_ns = sp->now_ns;

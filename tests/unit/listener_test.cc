@@ -421,7 +421,6 @@ TEST_F(Listener, HolderDiesAfterTheCoreBoundIt_TakenStillCounts)
 	EXPECT_EQ(sp_arena_used(&sp->conns.conns), 0u);
 }
 
-/* Its segment is gone, so no core would honour the claim: the flow must not stay for the program's life. */
 TEST_F(Listener, ListenAgain_LargerBacklogHolds)
 {
 	struct sp_listener *l = listener(app, 80, 4);
@@ -434,6 +433,7 @@ TEST_F(Listener, ListenAgain_LargerBacklogHolds)
 	EXPECT_EQ(l->nqueued, 301u);
 }
 
+/* Its segment is gone, so no core would honour the claim: the flow must not stay for the program's life. */
 TEST_F(Listener, ListenerClosed_ClaimedAndNotBound_Reset)
 {
 	struct sp_listener *l = listener(app, 80);
@@ -452,6 +452,40 @@ TEST_F(Listener, ListenerClosed_ClaimedAndNotBound_Reset)
 	EXPECT_EQ(app->nconns, 1u);
 	closed(two, FP_CLOSE_ABORTED);
 	EXPECT_EQ(app->nconns, 1u);
+}
+
+/* Before REGION a program can listen, and write what it likes into the segment; no core knows it. */
+class ListenerWithoutRegion : public Listener
+{
+      protected:
+	struct sp_app *bare = nullptr;
+	struct sp_listener *l = nullptr;
+
+	void SetUp() override
+	{
+		Listener::SetUp();
+		bare = sp_app_new(sp);
+		sp_app_greeted(sp, bare);
+		l = listener(bare, 80);
+		for (uint16_t port : {40000, 40001})
+			claim(l, connect_peer(port, 80)->accept_entry, bare->id);
+		fake_forget();
+	}
+};
+
+TEST_F(ListenerWithoutRegion, Ends_ClaimedAreReset)
+{
+	uint32_t id = bare->id;
+	sp_app_leave(sp, bare, "test");
+	EXPECT_EQ(sp_app_get(sp, id), nullptr);
+	EXPECT_EQ(messages(SP_FLOW_ABORT).size(), 2u);
+}
+
+TEST_F(ListenerWithoutRegion, Unlistens_ClaimedAreReset)
+{
+	sp_listener_leave(sp, l, bare);
+	EXPECT_EQ(bare->orphans, 0u);
+	EXPECT_EQ(messages(SP_FLOW_ABORT).size(), 2u);
 }
 
 TEST_F(Listener, LastHolderDies_WaitingResetClaimedLater)
