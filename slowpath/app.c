@@ -252,7 +252,8 @@ void sp_apps_free(struct sp *sp)
 	struct sp_app *app;
 
 	while ((app = sp_app_next(sp, &cursor)) != NULL) {
-		sp_region_destroy(sp, app);
+		if (sp_app_fp(sp, app) != NULL)
+			sp_region_destroy(sp, app);
 		sp_app_free(sp, app);
 	}
 }

@@ -44,6 +44,23 @@ TEST_F(App, Hello_OtherAbi_Refused)
 	close(fd);
 }
 
+/* Its descriptors are not there yet: descriptor 0 is none of them. */
+TEST_F(App, Stop_ProgramWithoutRegion_OnlyItsOwnIsClosed)
+{
+	int keep = dup(0), null = open("/dev/null", O_RDONLY | O_CLOEXEC), fd = dial();
+	ask(fd, TAS_CMD_HELLO);
+	dup2(null, 0);
+	again({});
+	struct stat was, is;
+	ASSERT_EQ(fstat(null, &was), 0);
+	EXPECT_EQ(fstat(0, &is), 0);
+	EXPECT_EQ(is.st_ino, was.st_ino);
+	if (keep >= 0)
+		dup2(keep, 0);
+	for (int one : {keep, null, fd})
+		close(one);
+}
+
 TEST_F(App, Region_SealedAndDescribed)
 {
 	int fd = dial();
