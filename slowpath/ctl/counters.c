@@ -19,13 +19,9 @@ struct counter {
 	size_t offset;
 };
 
-#define FP_ROW(n, u, h) {#n, u, h, offsetof(struct tas_fp_counters, n)},
-#define SP_ROW(n, u, h) {#n, u, h, offsetof(struct tas_sp_counters, n)},
-#define CHECK_ROW(n, u, h)                                                                         \
-	static_assert(sizeof(#n) <= sizeof(((struct tas_ctl_counter *)0)->name) &&                 \
-			      sizeof(u) <= sizeof(((struct tas_ctl_counter *)0)->unit) &&          \
-			      sizeof(h) <= sizeof(((struct tas_ctl_counter *)0)->help),            \
-		"fits a row of ctl.h");
+#define FP_ROW(n, u, h)	   {#n, u, h, offsetof(struct tas_fp_counters, n)},
+#define SP_ROW(n, u, h)	   {#n, u, h, offsetof(struct tas_sp_counters, n)},
+#define CHECK_ROW(n, u, h) CTL_ROW_FITS(struct tas_ctl_counter, n, u, h)
 
 TAS_FP_COUNTERS(CHECK_ROW)
 TAS_SP_COUNTERS(CHECK_ROW)

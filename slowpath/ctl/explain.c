@@ -16,12 +16,8 @@ struct row {
 	const char *name, *unit, *help;
 };
 
-#define ROW(n, u, h) {#n, u, h},
-#define CHECK_ROW(n, u, h)                                                                         \
-	static_assert(sizeof(#n) <= sizeof(((struct tas_ctl_explain *)0)->name) &&                 \
-			      sizeof(u) <= sizeof(((struct tas_ctl_explain *)0)->unit) &&          \
-			      sizeof(h) <= sizeof(((struct tas_ctl_explain *)0)->help),            \
-		"fits a row of ctl.h");
+#define ROW(n, u, h)	   {#n, u, h},
+#define CHECK_ROW(n, u, h) CTL_ROW_FITS(struct tas_ctl_explain, n, u, h)
 
 TAS_EXPLAIN_ROWS(CHECK_ROW)
 

@@ -51,4 +51,11 @@ uint64_t ctl_explain_sum(struct sp *sp, const struct sp_app *a);
 /* Sums of all drop_ and refuse_ counters. */
 void ctl_sum_reasons(struct sp *sp, uint64_t *drops, uint64_t *noise, uint64_t *refused);
 
+/* A row of an X-macro fits the fields of `type`, a row of ctl.h. */
+#define CTL_ROW_FITS(type, n, u, h)                                                                \
+	static_assert(sizeof(#n) <= sizeof(((type *)0)->name) &&                                   \
+			      sizeof(u) <= sizeof(((type *)0)->unit) &&                            \
+			      sizeof(h) <= sizeof(((type *)0)->help),                              \
+		"fits a row of ctl.h");
+
 #endif
