@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <libconfig.h>
 #include <stddef.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,25 +38,6 @@ static const struct option_row rows[] = {
 
 #define NROWS (sizeof(rows) / sizeof(rows[0]))
 
-static int fail(const struct sp_where *w, const char *name, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int fail(const struct sp_where *w, const char *name, const char *fmt, ...)
-{
-	uint32_t n;
-	va_list ap;
-
-	if (w->file != NULL)
-		snprintf(w->err, w->err_len, "%s:%d: %s: ", w->file, w->line, name);
-	else
-		snprintf(w->err, w->err_len, "--%s: ", name);
-	n = (uint32_t)strlen(w->err);
-	va_start(ap, fmt);
-	vsnprintf(w->err + n, w->err_len - n, fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
-
 static void *field(struct sp_config *conf, const struct option_row *row)
 {
 	return (char *)conf + row->offset;
@@ -79,9 +59,9 @@ static int set_number(struct sp_config *conf, const struct option_row *row,
 {
 	if (value < row->min || value > row->max) {
 		if (row->kind == MODE)
-			return fail(w, row->name, "must be between %#o and %#o", (unsigned)row->min,
-				(unsigned)row->max);
-		return fail(w, row->name, "must be between %llu and %llu %s",
+			return sp_config_fail(w, row->name, "must be between %#o and %#o",
+				(unsigned)row->min, (unsigned)row->max);
+		return sp_config_fail(w, row->name, "must be between %llu and %llu %s",
 			(unsigned long long)row->min, (unsigned long long)row->max, row->unit);
 	}
 	*(uint32_t *)field(conf, row) = (uint32_t)value;
@@ -94,9 +74,9 @@ static int set_string(struct sp_config *conf, const struct option_row *row,
 	size_t len = strlen(text);
 
 	if (len < row->min)
-		return fail(w, row->name, "must not be empty");
+		return sp_config_fail(w, row->name, "must not be empty");
 	if (len > row->max)
-		return fail(
+		return sp_config_fail(
 			w, row->name, "longer than %llu characters", (unsigned long long)row->max);
 	memcpy(field(conf, row), text, len + 1);
 	return 0;
@@ -112,12 +92,12 @@ static int set_range(struct sp_config *conf, const struct option_row *row, const
 	errno = 0;
 	low = strtoul(text, &end, 10);
 	if (errno != 0 || end == text || *end != '-' || end[1] < '0' || end[1] > '9')
-		return fail(w, row->name, "must be written LOW-HIGH");
+		return sp_config_fail(w, row->name, "must be written LOW-HIGH");
 	high = strtoul(end + 1, &end, 10);
 	if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9')
-		return fail(w, row->name, "must be written LOW-HIGH");
+		return sp_config_fail(w, row->name, "must be written LOW-HIGH");
 	if (low < row->min || high > row->max || low > high)
-		return fail(w, row->name, "must lie between %llu and %llu, low first",
+		return sp_config_fail(w, row->name, "must lie between %llu and %llu, low first",
 			(unsigned long long)row->min, (unsigned long long)row->max);
 	r->low = (uint16_t)low;
 	r->high = (uint16_t)high;
@@ -137,10 +117,11 @@ static int add_item(struct sp_config *conf, const struct option_row *row, const 
 	char *copy;
 
 	if (list->n >= row->max)
-		return fail(w, row->name, "more than %llu entries", (unsigned long long)row->max);
+		return sp_config_fail(
+			w, row->name, "more than %llu entries", (unsigned long long)row->max);
 	copy = strndup(text, len);
 	if (copy == NULL)
-		return fail(w, row->name, "out of memory");
+		return sp_config_fail(w, row->name, "out of memory");
 	list->item[list->n++] = copy;
 	return 0;
 }
@@ -161,7 +142,7 @@ static int set_list(struct sp_config *conf, const struct option_row *row, const 
 		while (n > 0 && (item[n - 1] == ' ' || item[n - 1] == '\t'))
 			n--;
 		if (n == 0)
-			return fail(w, row->name, "empty entry in the list");
+			return sp_config_fail(w, row->name, "empty entry in the list");
 		err = add_item(conf, row, w, item, n);
 		if (err != 0)
 			return err;
@@ -188,7 +169,7 @@ static int set_text(struct sp_config *conf, const struct option_row *row, const 
 	errno = 0;
 	value = strtoull(text, &end, row->kind == MODE ? 8 : 10);
 	if (errno != 0 || end == text || *end != '\0' || text[0] == '-')
-		return fail(w, row->name, "\"%s\" is not a number", text);
+		return sp_config_fail(w, row->name, "\"%s\" is not a number", text);
 	return set_number(conf, row, w, value);
 }
 
@@ -210,7 +191,7 @@ static int set_items(struct sp_config *conf, const struct option_row *row, const
 			text = number;
 		}
 		if (text == NULL || *text == '\0')
-			return fail(&at, row->name, "entries must be strings");
+			return sp_config_fail(&at, row->name, "entries must be strings");
 		err = add_item(conf, row, &at, text, strlen(text));
 		if (err != 0)
 			return err;
@@ -230,18 +211,19 @@ static int set_setting(struct sp_config *conf, const struct option_row *row,
 		if (type == CONFIG_TYPE_BOOL && row->max == 1)
 			return set_number(conf, row, w, (uint64_t)config_setting_get_bool(s));
 		if (type != CONFIG_TYPE_INT && type != CONFIG_TYPE_INT64)
-			return fail(w, row->name, "must be a number%s",
+			return sp_config_fail(w, row->name, "must be a number%s",
 				row->kind == MODE ? " or an octal string" : "");
 		if (config_setting_get_int64(s) < 0)
-			return fail(w, row->name, "must not be negative");
+			return sp_config_fail(w, row->name, "must not be negative");
 		if (row->kind == MODE) /* written in decimal digits that mean octal */
-			return fail(w, row->name, "must be an octal string such as \"0660\"");
+			return sp_config_fail(
+				w, row->name, "must be an octal string such as \"0660\"");
 		return set_number(conf, row, w, (uint64_t)config_setting_get_int64(s));
 	}
 	if (row->kind == LIST && (type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST))
 		return set_items(conf, row, w, s);
 	if (text == NULL)
-		return fail(w, row->name,
+		return sp_config_fail(w, row->name,
 			row->kind == LIST ? "must be a list of strings" : "must be a string");
 	return set_text(conf, row, w, text);
 }
@@ -277,7 +259,7 @@ static int load_file(struct sp_config *conf, struct sp_origin *origin, const cha
 			in != NULL ? in : file, (int)config_setting_source_line(s), err, err_len};
 
 		if (row == NULL)
-			return fail(&w, name, "unknown option");
+			return sp_config_fail(&w, name, "unknown option");
 		if (set_setting(conf, row, &w, s) != 0)
 			return -EINVAL;
 		origin->line[row - rows] = w.line;
@@ -356,7 +338,7 @@ static int load_option(struct sp_config *conf, struct sp_origin *origin,
 		return 0;
 	}
 	if (row == NULL)
-		return fail(w, name, "unknown option (see --help)");
+		return sp_config_fail(w, name, "unknown option (see --help)");
 	if (conf == NULL)
 		return 0;
 	origin->line[row - rows] = SP_ORIGIN_ARGUMENT;

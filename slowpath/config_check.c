@@ -20,26 +20,49 @@ struct checker {
 	uint32_t err_len;
 };
 
+static int fail_at(const struct sp_where *w, const char *name, const char *fmt, va_list ap)
+	__attribute__((format(printf, 3, 0)));
+
+static int fail_at(const struct sp_where *w, const char *name, const char *fmt, va_list ap)
+{
+	uint32_t n;
+
+	if (w->file == NULL)
+		snprintf(w->err, w->err_len, "--%s: ", name);
+	else if (w->line == 0)
+		snprintf(w->err, w->err_len, "%s: %s: ", w->file, name);
+	else
+		snprintf(w->err, w->err_len, "%s:%d: %s: ", w->file, w->line, name);
+	n = (uint32_t)strlen(w->err);
+	vsnprintf(w->err + n, w->err_len - n, fmt, ap);
+	return -EINVAL;
+}
+
+int sp_config_fail(const struct sp_where *w, const char *name, const char *fmt, ...)
+{
+	va_list ap;
+	int err;
+
+	va_start(ap, fmt);
+	err = fail_at(w, name, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
 static int fail(const struct checker *k, const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 static int fail(const struct checker *k, const char *name, const char *fmt, ...)
 {
 	int line = sp_config_line(k->origin, name);
-	uint32_t n;
+	struct sp_where w = {line < 0 ? NULL : k->origin->file, line, k->err, k->err_len};
 	va_list ap;
+	int err;
 
-	if (line > 0)
-		snprintf(k->err, k->err_len, "%s:%d: %s: ", k->origin->file, line, name);
-	else if (line == 0 && k->origin->file != NULL) /* neither there nor an argument */
-		snprintf(k->err, k->err_len, "%s: %s: ", k->origin->file, name);
-	else
-		snprintf(k->err, k->err_len, "--%s: ", name);
-	n = (uint32_t)strlen(k->err);
 	va_start(ap, fmt);
-	vsnprintf(k->err + n, k->err_len - n, fmt, ap);
+	err = fail_at(&w, name, fmt, ap);
 	va_end(ap);
-	return -EINVAL;
+	return err;
 }
 
 /* "a.b.c.d" of the first `len` characters. */

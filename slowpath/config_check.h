@@ -15,6 +15,13 @@ struct sp_where {
 	uint32_t err_len;
 };
 
+/*
+ * One sentence: "file:line: name: ...", "file: name: ..." where line is 0, "--name: ..." without a
+ * file. Returns -EINVAL.
+ */
+int sp_config_fail(const struct sp_where *w, const char *name, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
 #define SP_ORIGIN_ROWS 64
 
 /* Line of each option in the file; 0 = default, SP_ORIGIN_ARGUMENT = command line. */
