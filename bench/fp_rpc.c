@@ -34,11 +34,12 @@ static uint32_t burst_count, nflows, payload;
 static uint64_t tx_frames;
 static uint32_t *pool, npool; /* send chunks */
 
-static int port_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max)
+static int port_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max, uint64_t *lost)
 {
 	uint32_t i;
 
 	(void)n;
+	(void)lost;
 	(void)queue;
 	for (i = 0; i < burst_count && i < (uint32_t)max; i++)
 		pkts[i] = (struct nic_rxpkt){

@@ -300,7 +300,7 @@ static uint32_t poll_nic(struct fp_core *core)
 	core->rx_empty = core->nic_dead;
 	if (core->nic_dead || max == 0)
 		return 0;
-	n = nic_rx(core->fp->nic, core->id, pkts, max);
+	n = nic_rx(core->fp->nic, core->id, pkts, max, &core->cnt.drop_rx_error);
 	if (n < 0) {
 		core->nic_dead = (uint32_t)fp_event_put(core, &ev);
 		return 0;

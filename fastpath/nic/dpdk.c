@@ -296,7 +296,9 @@ static void describe(struct nic_rxpkt *p, const struct rte_mbuf *m)
 	p->zero = 0;
 }
 
-static int dpdk_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max)
+/* A frame in several pieces is longer than the MTU asks for; it is joined where its first piece has
+ * room. */
+static int dpdk_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max, uint64_t *lost)
 {
 	struct dpdk *d = n->priv;
 	struct rte_mbuf *m[NIC_BURST];
@@ -312,6 +314,7 @@ static int dpdk_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int ma
 	for (i = 0; i < got; i++) {
 		if (m[i]->nb_segs > 1 && rte_pktmbuf_linearize(m[i]) != 0) {
 			rte_pktmbuf_free(m[i]);
+			++*lost;
 			continue;
 		}
 		describe(&pkts[out++], m[i]);

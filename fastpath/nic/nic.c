@@ -64,9 +64,9 @@ const struct nic_caps *nic_caps(const struct nic *n)
 	return &n->caps;
 }
 
-int nic_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max)
+int nic_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max, uint64_t *lost)
 {
-	return n->ops->rx(n, queue, pkts, max);
+	return n->ops->rx(n, queue, pkts, max, lost);
 }
 
 void nic_rx_done(struct nic *n, uint32_t queue)

@@ -72,8 +72,8 @@ void nic_close(struct nic *n);
 const struct nic_caps *nic_caps(const struct nic *n);
 
 /* Receives up to max (<= NIC_BURST) frames. Returns the number; 0 = none now; -errno = the device
- * is gone. */
-int nic_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max);
+ * is gone. Frames that the port has but cannot hand over are added to *lost. */
+int nic_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max, uint64_t *lost);
 void nic_rx_done(struct nic *n, uint32_t queue);
 
 /*
@@ -97,7 +97,7 @@ uint32_t nic_group(const struct nic *n, const uint8_t laddr[16], const uint8_t r
 struct nic_ops {
 	int (*open)(struct nic *n, const struct nic_conf *conf);
 	void (*close)(struct nic *n);
-	int (*rx)(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max);
+	int (*rx)(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max, uint64_t *lost);
 	void (*rx_done)(struct nic *n, uint32_t queue);
 	int (*tx)(struct nic *n, uint32_t queue, const struct nic_txpkt *pkts, int count);
 	int (*rx_fd)(struct nic *n, uint32_t queue);

@@ -42,6 +42,7 @@
 	X(flows_moved, "flows", "flows taken over with them")                                                          \
 	X(exceptions, "frames", "frames given to the slow path")                                                       \
 	X(cc_feedback, "messages", "feedback messages to congestion control")                                          \
+	X(drop_rx_error, "frames", "the device could not hand over: longer than its buffers")                          \
 	X(drop_short, "frames", "shorter than its headers say")                                                        \
 	X(drop_ethertype, "frames", "not IPv4, IPv6 or ARP")                                                           \
 	X(drop_not_for_us, "frames", "destination address not served")                                                 \

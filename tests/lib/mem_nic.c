@@ -32,6 +32,7 @@ struct mem {
 	int nheld[QUEUES];
 	int fd[QUEUES];
 	int limit, dead;
+	uint64_t lose;
 };
 
 static void push(struct list *l, struct frame *f)
@@ -86,7 +87,7 @@ static void set_readable(struct mem *m, uint32_t queue)
 	(void)n;
 }
 
-static int mem_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max)
+static int mem_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max, uint64_t *lost)
 {
 	struct mem *m = n->priv;
 	struct frame *f;
@@ -98,6 +99,8 @@ static int mem_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max
 		pkts[i] = (struct nic_rxpkt){
 			.data = f->data, .len = f->len, .gso_size = f->gso_size, .flags = f->flags};
 	}
+	*lost += m->lose;
+	m->lose = 0;
 	set_readable(m, queue);
 	if (m->dead)
 		i = -ENODEV;
@@ -273,6 +276,15 @@ uint32_t mem_nic_sent(struct nic *n)
 void mem_nic_limit(struct nic *n, int frames)
 {
 	((struct mem *)n->priv)->limit = frames;
+}
+
+void mem_nic_lose(struct nic *n, uint32_t frames)
+{
+	struct mem *m = n->priv;
+
+	pthread_mutex_lock(&m->lock);
+	m->lose += frames;
+	pthread_mutex_unlock(&m->lock);
 }
 
 void mem_nic_kill(struct nic *n)

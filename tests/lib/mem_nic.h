@@ -26,6 +26,8 @@ uint32_t mem_nic_take(struct nic *n, uint8_t *buf, uint16_t *gso_size);
 uint32_t mem_nic_sent(struct nic *n);
 /* From now on: the transmit queue takes this many frames and is full then (-1 = never). */
 void mem_nic_limit(struct nic *n, int frames);
+/* The next nic_rx finds so many frames that it cannot hand over. */
+void mem_nic_lose(struct nic *n, uint32_t frames);
 /* nic_rx fails from now on, as when the device is gone. */
 void mem_nic_kill(struct nic *n);
 

@@ -643,6 +643,7 @@ TEST(Tap, DeletedDeviceIsAnError)
 	struct nic *n = nullptr;
 	nic_conf nc;
 	nic_rxpkt pkts[NIC_BURST];
+	uint64_t lost = 0;
 	int r = 0;
 
 	if (!own_namespace(&why))
@@ -651,9 +652,9 @@ TEST(Tap, DeletedDeviceIsAnError)
 	nc.device = "tap:tas-t2";
 	nc.nqueues = 1;
 	ASSERT_EQ(nic_open(&nc, &n), 0);
-	EXPECT_GE(nic_rx(n, 0, pkts, NIC_BURST), 0);
+	EXPECT_GE(nic_rx(n, 0, pkts, NIC_BURST, &lost), 0);
 	ASSERT_EQ(system("ip link del tas-t2"), 0);
-	r = nic_rx(n, 0, pkts, NIC_BURST);
+	r = nic_rx(n, 0, pkts, NIC_BURST, &lost);
 	EXPECT_LT(r, 0);
 	nic_close(n);
 }

@@ -310,6 +310,15 @@ TEST(Exceptions, WhatIsNotForUsIsDroppedAndCounted)
 	EXPECT_EQ(e.cnt().drop_tcp_checksum, 1u);
 }
 
+TEST(Exceptions, WhatThePortCannotHandOverIsCounted)
+{
+	Engine e;
+
+	mem_nic_lose(e.port, 3);
+	e.run();
+	EXPECT_EQ(e.cnt().drop_rx_error, 3u);
+}
+
 TEST(Exceptions, ASynFloodStarvesNobodyElse)
 {
 	Engine e;

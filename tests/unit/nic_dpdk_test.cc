@@ -31,6 +31,7 @@ TEST(Dpdk, FramesGoBothWaysWhole)
 	struct nic *n = nullptr;
 	nic_conf nc;
 	nic_rxpkt pkts[NIC_BURST];
+	uint64_t lost = 0;
 	nic_txpkt out;
 	uint8_t frame[1400], in[2000], payload[2][500];
 	int fd, got = 0;
@@ -59,7 +60,7 @@ TEST(Dpdk, FramesGoBothWaysWhole)
 		ASSERT_EQ(send(fd, frame, sizeof(frame) - (size_t)i, 0),
 			(ssize_t)(sizeof(frame) - (size_t)i));
 	for (int tries = 0; tries < 2000 && got < 3; tries++) {
-		int r = nic_rx(n, 0, pkts, NIC_BURST);
+		int r = nic_rx(n, 0, pkts, NIC_BURST, &lost);
 
 		ASSERT_GE(r, 0);
 		for (int i = 0; i < r; i++) {
@@ -73,7 +74,8 @@ TEST(Dpdk, FramesGoBothWaysWhole)
 		usleep(1000);
 	}
 	EXPECT_EQ(got, 3);
-	EXPECT_EQ(nic_rx(n, 1, pkts, NIC_BURST), 0);
+	EXPECT_EQ(nic_rx(n, 1, pkts, NIC_BURST, &lost), 0);
+	EXPECT_EQ(lost, 0u);
 
 	memset(&out, 0, sizeof(out));
 	memcpy(out.hdr, frame, 100);
