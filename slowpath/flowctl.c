@@ -278,8 +278,10 @@ void sp_flow_frame(struct sp *sp, const struct sp_conn *c, const uint8_t *frame,
 	struct sp_msg m = message(SP_FRAME, c);
 	uint8_t *copy = fp_malloc(len);
 
-	if (copy == NULL)
-		return; /* as if the network had lost it */
+	if (copy == NULL) {
+		sp->cnt.drop_no_frame_memory++; /* as if the network had lost it */
+		return;
+	}
 	memcpy(copy, frame, len);
 	m.u.frame.data = (uint64_t)(uintptr_t)copy;
 	m.u.frame.len = len;

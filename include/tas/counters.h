@@ -112,6 +112,10 @@
 	X(drop_icmp_bad, "frames", "malformed or unexpected ICMP")                                                     \
 	X(drop_icmp_rate, "frames", "ICMP or RST not sent: rate limit")                                                \
 	X(drop_neigh_queue, "frames", "frame dropped waiting for ARP")                                                 \
+	X(drop_too_long, "frames", "ICMP longer than is answered, or cut by a core and of no use without the rest")    \
+	X(drop_addr_bad, "segments", "to a group, or from a group or one of our own addresses")                        \
+	X(drop_not_sent, "frames", "ARP, ICMP, SYN, RST that the device did not take")                                 \
+	X(drop_no_frame_memory, "segments", "no memory to hand a segment on to the core that has its connection")      \
 	X(drop_passed, "descriptors", "passed by a program while too many wait for one that does not close")           \
 	X(refuse_peer, "programs", "registration refused by policy")                                                   \
 	X(refuse_abi, "programs", "registration with another ABI")                                                     \

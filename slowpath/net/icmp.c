@@ -15,6 +15,7 @@
 #include "tas/wire.h"
 
 #define ECHO_PER_SECOND 1000u
+#define ECHO_MAX	1472u /* bytes of data: what an Ethernet frame of 1500 holds */
 #define PMTU_MIN                                                                                   \
 	552u /* less is refused, as Linux does: a forged message must not make packets tiny */
 
@@ -33,8 +34,11 @@ static void echo(struct sp *sp, const uint8_t *in, const struct wire_icmp *icmp)
 	uint8_t out[2048];
 	uint32_t rest, len;
 
-	if (icmp->body_len > 1472 || !sp_token(&sp->net.icmp_tokens, &sp->net.icmp_refill_ns,
-					     ECHO_PER_SECOND, sp->now_ns)) {
+	if (icmp->body_len > ECHO_MAX) {
+		sp->cnt.drop_too_long++;
+		return;
+	}
+	if (!sp_token(&sp->net.icmp_tokens, &sp->net.icmp_refill_ns, ECHO_PER_SECOND, sp->now_ns)) {
 		sp->cnt.drop_icmp_rate++;
 		return;
 	}
@@ -103,4 +107,6 @@ void sp_icmp_input(struct sp *sp, const uint8_t *frame, uint32_t len)
 		echo(sp, frame, &icmp);
 	else if (icmp.type == ICMP_UNREACHABLE)
 		unreachable(sp, &icmp);
+	else
+		sp->cnt.drop_icmp_bad++;
 }

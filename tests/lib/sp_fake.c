@@ -26,6 +26,7 @@ struct fp {
 
 struct fake_frame fake_frames[FAKE_FRAMES];
 uint32_t fake_nframes;
+int fake_tx_error;
 struct fake_msg fake_msgs[FAKE_MSGS];
 uint32_t fake_nmsgs;
 struct fake_ring fake_rings[1024];
@@ -140,6 +141,8 @@ int fp_tx_frame(struct fp *fp, const struct nic_txpkt *p)
 	uint16_t i;
 
 	(void)fp;
+	if (fake_tx_error != 0)
+		return fake_tx_error;
 	memset(f, 0, sizeof(*f));
 	memcpy(f->data, p->hdr, p->hdr_len);
 	f->len = p->hdr_len;
@@ -213,6 +216,7 @@ void fake_forget(void)
 	for (i = 0; i < fake_nmsgs; i++)
 		fake_msg_done(&fake_msgs[i].m);
 	fake_nframes = fake_nmsgs = fake_nrings = 0;
+	fake_tx_error = 0;
 	fake_ring_room = UINT32_MAX;
 }
 

@@ -52,6 +52,7 @@ struct fake_ring {
 /* What the fake has seen since fake_forget(). */
 extern struct fake_frame fake_frames[FAKE_FRAMES];
 extern uint32_t fake_nframes;
+extern int fake_tx_error; /* what fp_tx_frame returns, and sends nothing then */
 extern struct fake_msg fake_msgs[FAKE_MSGS];
 extern uint32_t fake_nmsgs;
 extern struct fake_ring fake_rings[1024];

@@ -315,6 +315,51 @@ TEST_F(Arp, Echo_SameIdSequenceAndData)
 	}
 }
 
+TEST_F(Arp, Echo_TooLong_Counted)
+{
+	std::vector<uint8_t> frame(9014);
+	uint8_t body[1473] = {}, *ip = frame.data() + WIRE_ETH_HDR, *icmp = ip + WIRE_IP4_HDR;
+	uint16_t sum;
+
+	wire_icmp_emit(frame.data(), fake_peer_mac, fake_mac, fake_addr(1), fake_addr(2), 8, 0, 0,
+		body, 0);
+	for (uint32_t n : {1473u, 2500u, 8972u}) {
+		wire_ip4_emit(ip, fake_addr(1), fake_addr(2), 1, (uint16_t)(28 + n), 0, 0, 64);
+		memset(icmp + 2, 0, 2);
+		sum = wire_csum_fold(wire_csum_add(0, icmp, 8 + n));
+		memcpy(icmp + 2, &sum, 2);
+		fake_receive(sp, frame.data(), 42 + n);
+	}
+	EXPECT_EQ(fake_nframes, 0u);
+	EXPECT_EQ(sp->cnt.drop_too_long, 3u);
+	EXPECT_EQ(sp->cnt.drop_icmp_rate, 0u);
+}
+
+/* Padding belongs to nobody. */
+TEST_F(Arp, Question_PaddedBeyondWhatACoreCopies_Answered)
+{
+	std::vector<uint8_t> frame(3000);
+	struct wire_arp a = {};
+
+	a.op = 1;
+	memcpy(a.sha, fake_peer_mac, 6);
+	a.spa = fake_addr(1);
+	a.tpa = fake_addr(2);
+	wire_arp_emit(frame.data(), fake_peer_mac, fake_mac, &a);
+	fake_receive(sp, frame.data(), (uint32_t)frame.size());
+	EXPECT_EQ(fake_nframes, 1u);
+}
+
+TEST_F(Arp, Icmp_OfATypeThatNobodyAskedFor_Counted)
+{
+	uint8_t frame[256], body[8] = {};
+
+	fake_receive(sp, frame,
+		wire_icmp_emit(frame, fake_peer_mac, fake_mac, fake_addr(1), fake_addr(2), 0, 0, 0,
+			body, 8));
+	EXPECT_EQ(sp->cnt.drop_icmp_bad, 1u);
+}
+
 TEST_F(Arp, EchoFlood_Bounded)
 {
 	uint8_t frame[256], body[8] = {};

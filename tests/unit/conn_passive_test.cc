@@ -256,6 +256,28 @@ TEST_F(Conn, Syn_FromGroupOrOurselves_Ignored)
 	receive(head(40000, 80, TCP_SYN, 5000), "", 255);
 	EXPECT_EQ(fake_nframes, 0u);
 	EXPECT_EQ(sp_arena_used(&sp->conns.conns), 0u);
+	EXPECT_EQ(sp->cnt.drop_addr_bad, 2u);
+}
+
+TEST_F(Conn, Syn_AnswerNotTakenByTheDevice_Counted)
+{
+	ASSERT_NE(listener(app, 80), nullptr);
+	fake_tx_error = -EAGAIN;
+	receive(head(40000, 80, TCP_SYN, 5000));
+	EXPECT_EQ(sp->cnt.drop_not_sent, 1u);
+}
+
+TEST_F(Conn, SegmentForACore_NoMemory_Counted)
+{
+	ASSERT_NE(listener(app, 80), nullptr);
+	struct sp_conn *c = connect_peer(40000, 80);
+
+	fake_forget();
+	fp_alloc_fail(1);
+	receive(head(40000, 80, TCP_ACK, 5001, c->iss + 1), "x");
+	fp_alloc_fail(0);
+	EXPECT_EQ(messages(SP_FRAME).size(), 0u);
+	EXPECT_EQ(sp->cnt.drop_no_frame_memory, 1u);
 }
 
 TEST_F(Conn, Syn_Draining_Refused)
@@ -290,6 +312,59 @@ TEST_F(Conn, LargeFrameCut_FirstSegmentsGoBack)
 	EXPECT_EQ(s.len, 1500u);
 	EXPECT_EQ(s.nsegs, 3u);
 	EXPECT_EQ(s.flags & TCP_PSH, 0u);
+}
+
+/* A segment of a jumbo frame, and large frames of such: no whole segment is left, but bytes are bytes. */
+TEST_F(Conn, JumboFrameCut_WhatIsThereGoesBack)
+{
+	ASSERT_NE(listener(app, 80), nullptr);
+	struct sp_conn *c = connect_peer(40000, 80);
+
+	for (uint16_t gso : {0, 8960}) {
+		struct fp_exc exc = {};
+		struct wire_tcp h = head(40000, 80, TCP_ACK | TCP_PSH | TCP_FIN, 5001, c->iss + 1);
+		std::string body(FP_EXC_FRAME_MAX - 54, 'x');
+		struct seg s;
+
+		fake_forget();
+		exc.cap = fake_tcp(exc.data, 1, &h, body.data(), (uint32_t)body.size());
+		exc.len = 9014;
+		exc.gso_size = gso;
+		exc.data[16] = 0x23; /* 9000 */
+		exc.data[17] = 0x28;
+		sp_frame_input(sp, &exc);
+		auto f = messages(SP_FRAME);
+		ASSERT_EQ(f.size(), 1u);
+		ASSERT_EQ(wire_parse((const uint8_t *)f[0].u.frame.data, f[0].u.frame.len,
+				  (uint16_t)f[0].u.frame.gso_size, 1, &s),
+			WIRE_TCP);
+		EXPECT_EQ(s.len, body.size());
+		EXPECT_EQ(s.nsegs, 1u);
+		EXPECT_EQ(s.flags, TCP_ACK);
+	}
+	EXPECT_EQ(sp->cnt.drop_too_long, 0u);
+}
+
+/* What follows the packet in a frame is nobody's data. */
+TEST_F(Conn, PaddingCut_SegmentAsItWas)
+{
+	ASSERT_NE(listener(app, 80), nullptr);
+	struct sp_conn *c = connect_peer(40000, 80);
+	struct fp_exc exc = {};
+	struct wire_tcp h = head(40000, 80, TCP_ACK | TCP_FIN, 5001, c->iss + 1);
+	struct seg s;
+
+	fake_forget();
+	fake_tcp(exc.data, 1, &h, "four", 4);
+	exc.cap = FP_EXC_FRAME_MAX;
+	exc.len = 3000;
+	sp_frame_input(sp, &exc);
+	auto f = messages(SP_FRAME);
+	ASSERT_EQ(f.size(), 1u);
+	ASSERT_EQ(wire_parse((const uint8_t *)f[0].u.frame.data, f[0].u.frame.len, 0, 0, &s),
+		WIRE_TCP);
+	EXPECT_EQ(s.len, 4u);
+	EXPECT_EQ(s.flags, TCP_ACK | TCP_FIN);
 }
 
 /* ---- nobody listens ---- */
