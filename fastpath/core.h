@@ -306,8 +306,7 @@ void fp_rx_forward(struct fp_core *core, uint32_t to, const struct nic_rxpkt *pk
 void fp_rx_release(struct fp_core *core);
 
 /* exception.c */
-void fp_exception(
-	struct fp_core *core, enum fp_exc_class cls, const struct nic_rxpkt *pkt, uint32_t flow);
+void fp_exception(struct fp_core *core, enum fp_exc_class cls, const struct nic_rxpkt *pkt);
 
 /* flows.c: life of a flow */
 void fp_flow_install(struct fp_core *core, uint32_t id, const struct fp_flow_init *in);

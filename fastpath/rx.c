@@ -68,7 +68,7 @@ static void neigh_frame(struct fp_core *core, const struct nic_rxpkt *pkt, enum 
 		ours = mac_is_ours(core->fp, pkt->data) && addr_served(core->fp, daddr);
 	}
 	if (ours)
-		fp_exception(core, FP_EXC_NEIGH, pkt, FP_FLOW_NONE);
+		fp_exception(core, FP_EXC_NEIGH, pkt);
 	else
 		core->cnt.drop_not_for_us++;
 }
@@ -117,12 +117,14 @@ static void parse(struct fp_core *core, const struct nic_rxpkt *pkt, struct burs
 	b->count++;
 }
 
+/* Of no flow: an answer to something, or a wish for something new. */
 static void unknown(struct fp_core *core, const struct nic_rxpkt *pkt, const struct seg *s)
 {
-	if (addr_served(core->fp, s->tuple.laddr))
-		fp_exception(core, FP_EXC_UNKNOWN, pkt, FP_FLOW_NONE);
-	else
+	if (!addr_served(core->fp, s->tuple.laddr))
 		core->cnt.drop_not_for_us++;
+	else
+		fp_exception(
+			core, s->flags & (TCP_ACK | TCP_RST) ? FP_EXC_SEGMENT : FP_EXC_SYN, pkt);
 }
 
 /* Before any record is read: all of them on their way. */

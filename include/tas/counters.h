@@ -64,8 +64,8 @@
 	X(drop_no_chunk, "segments", "the program had no receive memory")                                              \
 	X(drop_closed_data, "segments", "data after the program closed")                                               \
 	X(drop_exc_neigh, "frames", "slow-path queue full: ARP, ND, ICMP")                                             \
-	X(drop_exc_known, "frames", "slow-path queue full: known flows")                                               \
-	X(drop_exc_unknown, "frames", "slow-path queue full: unknown flows")                                           \
+	X(drop_exc_segment, "frames", "slow-path queue full: ACKs and RSTs of handshakes, TIME-WAIT, no connection")    \
+	X(drop_exc_syn, "frames", "slow-path queue full: SYNs")                                                        \
 	X(drop_forward, "frames", "queue to the core that owns the flow group full")                                   \
 	X(drop_tx_full, "frames", "device transmit queue full")                                                        \
 	X(drop_tx_neigh, "frames", "next hop not resolved")                                                            \

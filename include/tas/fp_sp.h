@@ -134,15 +134,20 @@ struct fp_event {
 
 static_assert(sizeof(struct fp_event) == 128, "two lines an event");
 
-/* Exception queues: one of each class per core (design.md section 3 step 4). */
-enum fp_exc_class { FP_EXC_NEIGH, FP_EXC_KNOWN, FP_EXC_UNKNOWN, FP_EXC_CLASSES };
+/* Exception queues: one of each class per core. The slow path takes from them in turn, so that a flood of one class starves
+ * no other. */
+enum fp_exc_class {
+	FP_EXC_NEIGH,	/* ARP, ICMP */
+	FP_EXC_SEGMENT, /* ACK or RST: of handshakes under way, of TIME-WAIT, of flows just gone */
+	FP_EXC_SYN,	/* neither: who wants something new, from whatever address it says */
+	FP_EXC_CLASSES
+};
 
 #define FP_EXC_FRAME_MAX 2048u /* longer frames (GSO) are cut; len keeps the true length */
 
 struct fp_exc {
 	uint32_t len, cap; /* true length, bytes stored */
 	uint16_t gso_size, flags;
-	uint32_t flow;	   /* FP_EXC_KNOWN: the flow */
 	uint8_t data[FP_EXC_FRAME_MAX];
 };
 

@@ -2,6 +2,7 @@
  * The engine end to end in one thread and virtual time: frames in, frames out, a program on a real
  * region.
  */
+#include <map>
 #include <set>
 #include <gtest/gtest.h>
 #include "engine.h"
@@ -319,21 +320,63 @@ TEST(Exceptions, WhatThePortCannotHandOverIsCounted)
 	EXPECT_EQ(e.cnt().drop_rx_error, 3u);
 }
 
+const uint8_t kFlagsAt = 47; /* of the TCP flags in a frame */
+
+std::vector<uint8_t> arp_question()
+{
+	std::vector<uint8_t> f = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 2, 2, 2, 2, 2, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1};
+
+	f.resize(42);
+	return f;
+}
+
+/* The last frames of handshakes, ours and a peer's, FINs for TIME-WAIT, resets: what a flood of SYNs must not drown. */
 TEST(Exceptions, ASynFloodStarvesNobodyElse)
 {
+	const std::vector<uint8_t> replies = {
+		TCP_SYN | TCP_ACK, TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, TCP_RST | TCP_ACK};
+	std::vector<uint8_t> came;
 	Engine e;
 	fp_exc x;
-	uint8_t arp[42] = {
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 2, 2, 2, 2, 2, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1};
-	bool found = false;
+	bool arp = false;
 
 	for (uint32_t i = 0; i < 2 * FP_EXC_RING; i++)
 		put(e, tcp_frame(kPeerAddr, kOurAddr, (uint16_t)i, 2, TCP_SYN));
-	EXPECT_EQ(e.cnt().drop_exc_unknown, FP_EXC_RING);
-	put(e, std::vector<uint8_t>(arp, arp + 42));
-	while (fp_exc_next(e.fp, &x))
-		found |= x.len == 42;
-	EXPECT_TRUE(found);
+	EXPECT_EQ(e.cnt().drop_exc_syn, FP_EXC_RING);
+	put(e, arp_question());
+	for (uint8_t flags : replies)
+		put(e, tcp_frame(kPeerAddr, kOurAddr, 1, 2, flags));
+	while (fp_exc_next(e.fp, &x)) {
+		arp |= x.len == 42;
+		if (x.len > kFlagsAt && x.data[kFlagsAt] != TCP_SYN)
+			came.push_back(x.data[kFlagsAt]);
+	}
+	EXPECT_TRUE(arp);
+	EXPECT_EQ(came, replies);
+	EXPECT_EQ(e.cnt().drop_exc_segment, 0u);
+	EXPECT_EQ(e.cnt().drop_exc_neigh, 0u);
+}
+
+/* Nor does a flood of anything else; and nobody waits for more than one frame of each of the others. */
+TEST(Exceptions, EveryQueueHasItsTurn)
+{
+	std::map<uint8_t, uint32_t> taken;
+	Engine e;
+	fp_exc x;
+
+	for (uint32_t i = 0; i < FP_EXC_RING + 10; i++)
+		put(e, tcp_frame(kPeerAddr, kOurAddr, (uint16_t)i, 2, TCP_ACK));
+	for (uint32_t i = 0; i < FP_EXC_RING; i++)
+		put(e, arp_question());
+	for (uint32_t i = 0; i < FP_EXC_RING; i++)
+		put(e, tcp_frame(kPeerAddr, kOurAddr, (uint16_t)i, 2, TCP_SYN));
+	EXPECT_EQ(e.cnt().drop_exc_segment, 10u);
+	for (int i = 0; i < 30; i++) {
+		ASSERT_EQ(fp_exc_next(e.fp, &x), 1);
+		taken[x.len == 42 ? 0 : x.data[kFlagsAt]]++;
+	}
+	EXPECT_EQ(taken, (std::map<uint8_t, uint32_t>{{0, 10}, {TCP_SYN, 10}, {TCP_ACK, 10}}));
 }
 
 /* RFC 5961 section 7, CVE-2016-5696: how many challenge ACKs a second allows is not to be guessed. */
