@@ -4,7 +4,8 @@
  * Seals stop truncation, not hole punching: a hugetlb page punched away, or memory that cannot be
  * had, is a SIGBUS for whoever touches it here. The handler puts an anonymous page in its place and
  * marks the program bad, so that it is isolated and nobody else notices. A fault elsewhere keeps
- * its default action. Owner: any daemon thread (signal handler). sigaction(2), mmap(2).
+ * its default action. Nothing that the slow path frees is read: it may be doing so on another
+ * core. Owner: any daemon thread (signal handler). sigaction(2), mmap(2).
  */
 #include <signal.h>
 #include <string.h>
@@ -16,31 +17,13 @@
 
 static struct sp *daemon_sp;
 
-/* In a program's mapping or a listener's segment? */
-static int is_shared_memory(const void *p, uint32_t *app)
-{
-	uint32_t i;
-
-	*app = sp_region_at(daemon_sp, p);
-	if (*app != 0)
-		return 1;
-	for (i = 1; i < FP_MAX_LISTENERS; i++) {
-		const struct sp_listener *l = daemon_sp->listeners.table[i];
-
-		if (l != NULL && (const char *)p >= (const char *)l->seg &&
-			(const char *)p < (const char *)(l->seg + 1))
-			return 1;
-	}
-	return 0;
-}
-
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
 	void *page = (void *)((uintptr_t)info->si_addr & ~(PAGE - 1));
-	uint32_t app;
+	uint32_t app = sp_region_at(daemon_sp, info->si_addr);
 
 	(void)context;
-	if (is_shared_memory(info->si_addr, &app) &&
+	if ((app != 0 || sp_listener_has(daemon_sp, info->si_addr)) &&
 		mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
 			-1, 0) != MAP_FAILED) {
 		if (app != 0)

@@ -122,6 +122,19 @@ static struct sp_listener *conflict(struct sp *sp, const struct sp_listen_args *
 	return NULL;
 }
 
+int sp_listener_has(const struct sp *sp, const void *p)
+{
+	uint32_t id;
+
+	for (id = 1; id < FP_MAX_LISTENERS; id++) {
+		uintptr_t seg = (uintptr_t)tas_load(&sp->listeners.segs[id]);
+
+		if (seg != 0 && (uintptr_t)p - seg < sizeof(struct tas_listen))
+			return 1;
+	}
+	return 0;
+}
+
 static uint32_t free_id(const struct sp *sp)
 {
 	uint32_t id;
@@ -196,6 +209,7 @@ int sp_listener_create(struct sp *sp, const struct sp_listen_args *a, struct sp_
 		free(l);
 		return err;
 	}
+	tas_store(&sp->listeners.segs[id], l->seg);
 	fill_segment(l);
 	l->hash_next = *bucket;
 	*bucket = id;
@@ -239,6 +253,7 @@ static void destroy(struct sp *sp, struct sp_listener *l, struct sp_app *last)
 	sp_accept_abandon(sp, l, last);
 	tas_store_rel(&l->seg->state, TAS_SOCK_ERROR);
 	fp_listener_set(sp->fp, l->id, NULL);
+	tas_store(&sp->listeners.segs[l->id], NULL);
 	sp_reap_map(sp, l->seg, sizeof(*l->seg));
 	close(l->fd);
 	sp->listeners.table[l->id] = NULL;

@@ -51,6 +51,7 @@ struct sp_listener {
 
 struct sp_listeners {
 	struct sp_listener *table[FP_MAX_LISTENERS]; /* by id */
+	struct tas_listen *segs[FP_MAX_LISTENERS]; /* as long as they are used: any thread reads */
 	uint32_t buckets[SP_LISTEN_BUCKETS];
 	uint32_t count, max;
 };
@@ -59,6 +60,8 @@ struct sp_listeners {
 struct sp_listener *sp_listener_get(struct sp *sp, uint32_t id);
 struct sp_listener *sp_listener_by_cookie(struct sp *sp, uint64_t cookie);
 struct sp_listener *sp_listener_match(struct sp *sp, const struct tas_tuple *t);
+/* Does `p` lie in a listener's segment? Any thread, also in a signal handler: no record is looked at. */
+int sp_listener_has(const struct sp *sp, const void *p);
 /* Reads by cursor, as sp_conn_next. */
 struct sp_listener *sp_listener_next(struct sp *sp, uint32_t *cursor);
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <sys/mman.h>
 #include "sp_peer.h"
 
 namespace
@@ -58,6 +59,49 @@ class Listener : public SlowPath
 		return tas_region_bell(fa->region, fa->off_evqs, fa->bell_bytes, evq)->sleeping;
 	}
 };
+
+/* A place of a segment that faults when it is touched, as a punched page of a hugetlbfs does. */
+void punch(void *seg)
+{
+	int fd = fp_memfd("nothing", 0, 0);
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(mmap(seg, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0), seg);
+	close(fd);
+}
+
+/* A core may touch the hole of one listener while the slow path frees the record of another. */
+TEST_F(Listener, HoleInASegment_FilledWhileRecordsAreBeingFreed)
+{
+	struct sp_listener *l = listener(app, 80), *other = listener(app, 81);
+	volatile uint32_t *magic = &l->seg->magic;
+	auto freed = (struct sp_listener *)(uintptr_t)8;
+
+	ASSERT_NE(other, nullptr);
+	EXPECT_EXIT(
+		{
+			sp_sigbus_init(sp);
+			for (auto &record : sp->listeners.table)
+				record = freed;
+			punch(l->seg);
+			_exit(*magic == 0 ? 0 : 1);
+		},
+		testing::ExitedWithCode(0), "");
+}
+
+/* Nor is a segment forgotten before its last use, or kept for an address that means something else by now. */
+TEST_F(Listener, HoleInASegment_KnownAsLongAsItIsThere)
+{
+	struct sp_listener *l = listener(app, 80);
+	struct tas_listen *seg = l->seg;
+
+	EXPECT_TRUE(sp_listener_has(sp, seg));
+	EXPECT_TRUE(sp_listener_has(sp, (char *)(seg + 1) - 1));
+	EXPECT_FALSE(sp_listener_has(sp, (char *)seg - 1));
+	EXPECT_FALSE(sp_listener_has(sp, seg + 1));
+	sp_listener_leave(sp, l, app);
+	EXPECT_FALSE(sp_listener_has(sp, seg));
+}
 
 TEST_F(Listener, Established_EntryDescribesTheFlow)
 {
