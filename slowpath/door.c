@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -110,10 +111,30 @@ int sp_door_open(const struct sp *sp, const char *path, int backlog)
 	return err;
 }
 
+/* Does systemd take the folder away when the service has ended? systemd.exec(5), RuntimeDirectory=. */
+static int is_systemds(const char *path)
+{
+	const char *dir = getenv("RUNTIME_DIRECTORY");
+	size_t len;
+
+	for (; dir != NULL && *dir != '\0'; dir += len + (dir[len] == ':')) {
+		len = strcspn(dir, ":");
+		if (len != 0 && strncmp(path, dir, len) == 0 && path[len] == '/')
+			return 1;
+	}
+	return 0;
+}
+
+/* A folder is not given to drop_user: it may be one of all services, as /run. */
 void sp_door_close(const char *path, int fd)
 {
 	close(fd);
-	unlink(path);
+	if (unlink(path) == 0 || errno == ENOENT || is_systemds(path))
+		return;
+	sp_warn("start",
+		"cannot remove a socket, the next start does it; or let its folder be drop_user's "
+		"path=%s error=\"%s\"",
+		path, strerror(errno));
 }
 
 const char *sp_door_error(int err)

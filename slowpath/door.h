@@ -19,6 +19,8 @@ int sp_door_clear(const char *path);
  * sp_door_clear, -ESRCH: no such group. Nothing is left behind on failure.
  */
 int sp_door_open(const struct sp *sp, const char *path, int backlog);
+/* Closes it and removes the socket, or says that it stays: after drop_user the folder may be another
+ * user's. */
 void sp_door_close(const char *path, int fd);
 /* One sentence for what the two above return. */
 const char *sp_door_error(int err);
