@@ -17,7 +17,7 @@
 
 #define BATCH	      16
 #define MALFORMED_MAX 3
-#define FDS_IN	      4 /* room for more than any command takes: the rest is closed by the kernel */
+#define FDS_IN	      253 /* as many as a message can carry (SCM_MAX_FD), so that all come here */
 
 struct command {
 	sp_cmd_fn *fn;
@@ -44,20 +44,26 @@ static const struct command commands[TAS_CMD_COUNT] = {
 	[TAS_CMD_RELEASE] = {sp_cmd_release, SP_APP_GREETED, 0, 0},
 };
 
-static int is_well_formed(const struct tas_msg *m, ssize_t n, int truncated)
+/* What came with a message. */
+struct arrival {
+	ssize_t n;    /* as recvmsg(2) */
+	int excess;   /* more bytes or descriptors than any command has */
+	int unclosed; /* some of these do not close, and more of them must not come */
+};
+
+static int is_well_formed(const struct tas_msg *m, const struct arrival *in)
 {
-	if (n != (ssize_t)sizeof(*m) || truncated || m->magic != TAS_CMD_MAGIC)
+	if (in->n != (ssize_t)sizeof(*m) || in->excess || m->magic != TAS_CMD_MAGIC)
 		return 0;
 	if (m->type == 0 || m->type >= TAS_CMD_COUNT || commands[m->type].fn == NULL)
 		return 0;
 	return m->zero[0] == 0 && m->zero[1] == 0 && m->pad0 == 0 && m->status == 0;
 }
 
-/* Takes the descriptors out of the control data. Returns how many. */
-static int take_fds(struct sp *sp, struct msghdr *mh, int fds[FDS_IN])
+/* Takes the descriptors out of the control data; what no command takes is closed here. */
+static void take_fds(struct sp *sp, struct msghdr *mh, struct sp_request *rq, struct arrival *in)
 {
 	struct cmsghdr *c;
-	int n = 0;
 
 	for (c = CMSG_FIRSTHDR(mh); c != NULL; c = CMSG_NXTHDR(mh, c)) {
 		int count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int)), i;
@@ -68,16 +74,18 @@ static int take_fds(struct sp *sp, struct msghdr *mh, int fds[FDS_IN])
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + (size_t)i * sizeof(int), sizeof(int));
-			if (n < FDS_IN)
-				fds[n++] = fd;
-			else
-				sp_passed_close(sp, fd);
+			if (rq->nfds < SP_REQUEST_FDS) {
+				rq->fds[rq->nfds++] = fd;
+				continue;
+			}
+			in->excess = 1;
+			if (sp_passed_close(sp, fd) != 0)
+				in->unclosed = 1;
 		}
 	}
-	return n;
 }
 
-static ssize_t receive(struct sp *sp, int sock, struct sp_request *rq, int *truncated)
+static void receive(struct sp *sp, int sock, struct sp_request *rq, struct arrival *in)
 {
 	union {
 		char buf[CMSG_SPACE(FDS_IN * sizeof(int))];
@@ -85,14 +93,15 @@ static ssize_t receive(struct sp *sp, int sock, struct sp_request *rq, int *trun
 	} control;
 	struct iovec iov = {&rq->m, sizeof(rq->m)};
 	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t n;
 
 	mh.msg_control = control.buf;
 	mh.msg_controllen = sizeof(control.buf);
-	n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	rq->nfds = n >= 0 ? take_fds(sp, &mh, rq->fds) : 0;
-	*truncated = n >= 0 && (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
-	return n;
+	sp_guard(sp); /* what we have no numbers for the kernel closes in here */
+	in->n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	if (in->n < 0)
+		return;
+	in->excess = (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+	take_fds(sp, &mh, rq, in);
 }
 
 /* 0, or -errno when the program does not read its replies: it is not waited for. */
@@ -126,16 +135,15 @@ static void close_own(const int *fds, int n)
 		close(fds[i]);
 }
 
-/* What a handler has not kept. 0, or -1: too many do not close, and more of them must not come. */
-static int close_passed(struct sp *sp, const struct sp_request *rq)
+/* What a handler has not kept. */
+static void close_passed(struct sp *sp, const struct sp_request *rq, struct arrival *in)
 {
-	int i, rc = 0;
+	int i;
 
 	for (i = 0; i < rq->nfds; i++) {
 		if (rq->fds[i] >= 0 && sp_passed_close(sp, rq->fds[i]) != 0)
-			rc = -1;
+			in->unclosed = 1;
 	}
-	return rc;
 }
 
 /* Refuses what the row of the table does not allow, else runs it. */
@@ -192,38 +200,46 @@ static void count_refusal(struct sp *sp, struct sp_app *app, const struct tas_ms
 		strerror(-status), app->pid, app->comm);
 }
 
+/* The status of a message: what its handler says, unless it is malformed. */
+static int judge(
+	struct sp *sp, struct sp_request *rq, const struct arrival *in, struct sp_reply *rp)
+{
+	int status;
+
+	if (!is_well_formed(&rq->m, in)) {
+		sp->cnt.refuse_msg++;
+		rq->app->refused++;
+		rq->app->malformed++;
+		return -EPROTO;
+	}
+	rp->m.type = rq->m.type;
+	rp->m.seq = rq->m.seq;
+	status = run(sp, rq, rp);
+	count_refusal(sp, rq->app, &rq->m, status);
+	return status;
+}
+
 /* One message. 1 = go on, 0 = nothing there, or the program has left. */
 static int one(struct sp *sp, struct sp_app *app)
 {
 	struct sp_request rq = {.app = app};
 	struct sp_reply rp = {.nfds = 0};
-	int truncated, status, err;
-	ssize_t n = receive(sp, app->sock, &rq, &truncated);
+	struct arrival in = {.n = 0};
+	int err;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	receive(sp, app->sock, &rq, &in);
+	if (in.n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
-	if (n <= 0) { /* an empty message is no message, but may carry descriptors */
-		close_passed(sp, &rq);
+	if (in.n <= 0) { /* an empty message is no message, but may carry descriptors */
+		close_passed(sp, &rq, &in);
 		sp_app_leave(sp, app, sp_app_parting(app));
 		return 0;
 	}
 	rp.m.magic = TAS_CMD_MAGIC;
 	rp.m.abi_major = TAS_ABI_MAJOR;
-	if (is_well_formed(&rq.m, n, truncated)) {
-		rp.m.type = rq.m.type;
-		rp.m.seq = rq.m.seq;
-		status = run(sp, &rq, &rp);
-		count_refusal(sp, rq.app, &rq.m, status);
-	} else {
-		status = -EPROTO;
-		sp->cnt.refuse_msg++;
-		app->refused++;
-		app->malformed++;
-	}
-	rp.m.status = status;
+	rp.m.status = judge(sp, &rq, &in, &rp);
 	app = rq.app; /* HELLO with a token goes on as the reserved record */
-	if (close_passed(sp, &rq) != 0)
-		app->malformed = MALFORMED_MAX;
+	close_passed(sp, &rq, &in);
 	if (app->state == SP_APP_DYING)
 		err = -EPIPE;
 	else
@@ -233,6 +249,8 @@ static int one(struct sp *sp, struct sp_app *app)
 		sp_app_leave(sp, app, "does not read its replies");
 	else if (app->malformed >= MALFORMED_MAX)
 		sp_app_leave(sp, app, "malformed messages");
+	else if (in.unclosed)
+		sp_app_leave(sp, app, "passed descriptors that do not close");
 	else
 		return 1;
 	return 0;

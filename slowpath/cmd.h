@@ -8,10 +8,12 @@
 #include "app_internal.h"
 #include "tas/app_sp.h"
 
+#define SP_REQUEST_FDS 4 /* more than any command takes */
+
 struct sp_request {
-	struct tas_msg m;   /* a private copy */
-	struct sp_app *app; /* HELLO may change it */
-	int fds[4];	    /* -1 in place of what a handler kept; the rest is closed for it */
+	struct tas_msg m;	 /* a private copy */
+	struct sp_app *app;	 /* HELLO may change it */
+	int fds[SP_REQUEST_FDS]; /* -1 in place of what a handler kept; the rest is closed for it */
 	int nfds;
 };
 
