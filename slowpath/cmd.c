@@ -48,6 +48,7 @@ static const struct command commands[TAS_CMD_COUNT] = {
 struct arrival {
 	ssize_t n;    /* as recvmsg(2) */
 	int excess;   /* more bytes or descriptors than any command has */
+	int fds_lost; /* this process had no number left for a descriptor */
 	int unclosed; /* some of these do not close, and more of them must not come */
 };
 
@@ -100,7 +101,8 @@ static void receive(struct sp *sp, int sock, struct sp_request *rq, struct arriv
 	in->n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (in->n < 0)
 		return;
-	in->excess = (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+	in->excess = (mh.msg_flags & MSG_TRUNC) != 0;
+	in->fds_lost = (mh.msg_flags & MSG_CTRUNC) != 0; /* there was room for all */
 	take_fds(sp, &mh, rq, in);
 }
 
@@ -214,7 +216,7 @@ static int judge(
 	}
 	rp->m.type = rq->m.type;
 	rp->m.seq = rq->m.seq;
-	status = run(sp, rq, rp);
+	status = in->fds_lost ? -ENOBUFS : run(sp, rq, rp);
 	count_refusal(sp, rq->app, &rq->m, status);
 	return status;
 }

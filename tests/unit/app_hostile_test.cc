@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <thread>
 #include "fuzz/commands_input.h"
 
@@ -32,6 +33,36 @@ TEST_F(App, Malformed_ThreeEndTheConnection)
 	EXPECT_TRUE(hung_up(fd));
 	EXPECT_EQ(sp->cnt.refuse_msg, 3u);
 	close(fd);
+}
+
+/* The service's own shortage of descriptors is no fault of the program's. */
+TEST_F(App, NoDescriptorsLeft_RefusedAndNotPutOut)
+{
+	std::vector<int> fill;
+	struct rlimit old, low;
+	std::vector<Reply> replies;
+	int fd = join(), h = handle(0, 0), d;
+	ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = old;
+	low.rlim_cur = 256;
+	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+	while ((d = dup(fd)) >= 0)
+		fill.push_back(d);
+	for (int i = 0; i < 4; i++) /* more than malformed ones may be */
+		replies.push_back(ask(fd, message(TAS_CMD_BIND), {h}));
+	setrlimit(RLIMIT_NOFILE, &old);
+	for (int f : fill)
+		close(f);
+	for (auto &r : replies) { /* else the program gives the service up */
+		EXPECT_EQ(r.m.status, -ENOBUFS);
+		EXPECT_EQ(r.m.type, TAS_CMD_BIND);
+		EXPECT_EQ(r.m.seq, 77u);
+	}
+	EXPECT_EQ(sp->cnt.refuse_limit, 4u);
+	EXPECT_EQ(sp->cnt.refuse_msg, 0u);
+	EXPECT_EQ(ask(fd, message(TAS_CMD_BIND), {h}).m.status, 1);
+	close(fd);
+	close(h);
 }
 
 TEST_F(App, Malformed_TooManyDescriptors_NoneKept)
