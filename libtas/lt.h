@@ -242,7 +242,8 @@ enum lt_place lt_place_remote(const struct lt_ctx *c, const uint8_t addr[16]);
 /* stream.c: state of a connection, ringing, waiting */
 uint32_t lt_conn_events(struct lt_desc *d, uint32_t wanted); /* EPOLL* bits that hold now */
 bool lt_conn_bound(const struct lt_desc *d);
-int lt_conn_error(struct lt_desc *d); /* pending error, once; 0 = none */
+uint32_t lt_conn_state(const struct lt_desc *d); /* TAS_SOCK_* bits; 0 until it is bound */
+int lt_conn_error(struct lt_desc *d);		 /* pending error, once; 0 = none */
 void lt_conn_want(struct lt_desc *d, uint32_t set, uint32_t clear);
 void lt_ring(const struct lt_desc *d);
 void lt_ring_slot(struct lt_ctx *c, uint32_t core, uint32_t slot);

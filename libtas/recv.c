@@ -107,7 +107,7 @@ static ssize_t take(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t 
 /* Nothing is there: why not? 0 = end of stream, -EAGAIN = it may come, else the error. */
 static int why_empty(struct lt_desc *d)
 {
-	uint32_t state = lt_conn_bound(d) ? tas_load_acq(&d->s->state) : 0;
+	uint32_t state = lt_conn_state(d);
 	int err;
 
 	if (lt_flags(d) & LT_D_RECONNECT)

@@ -88,7 +88,7 @@ void lt_tx_ask(struct lt_desc *d)
 /* Why nothing can be sent, as a negative errno; 0 when it can. */
 static int refused(struct lt_desc *d)
 {
-	bool gone = lt_conn_bound(d) && (tas_load_acq(&d->s->state) & TAS_SOCK_ERROR);
+	bool gone = (lt_conn_state(d) & TAS_SOCK_ERROR) != 0;
 	int err;
 
 	if (!gone && !(lt_flags(d) & (LT_D_SHUT_WR | LT_D_RECONNECT)))

@@ -30,14 +30,9 @@ static void pause_ns(long ns)
 
 /* ---- what a slot says that was left ---- */
 
-static uint32_t state_of(const struct lt_desc *d)
-{
-	return lt_conn_bound(d) ? tas_load_acq(&d->s->state) : 0;
-}
-
 bool lt_moved(const struct lt_desc *d)
 {
-	return (lt_flags(d) & LT_D_SHARED) && (state_of(d) & TAS_SOCK_MOVING);
+	return (lt_flags(d) & LT_D_SHARED) && (lt_conn_state(d) & TAS_SOCK_MOVING);
 }
 
 /* The core is between MOVING and MOVED for as long as copying takes. */
@@ -292,7 +287,7 @@ bool lt_share_close(struct lt_desc *d)
 		return true;
 	if (r != 1)
 		return lt_moved(d);
-	while (!(state_of(d) & (TAS_SOCK_MOVED | TAS_SOCK_ERROR)) && !lt_client_check(d->ctx))
+	while (!(lt_conn_state(d) & (TAS_SOCK_MOVED | TAS_SOCK_ERROR)) && !lt_client_check(d->ctx))
 		pause_ns(BRIEFLY_NS);
-	return (state_of(d) & TAS_SOCK_MOVED) != 0;
+	return (lt_conn_state(d) & TAS_SOCK_MOVED) != 0;
 }

@@ -274,7 +274,7 @@ int lt_shutdown(struct lt_desc *d, int fd, int how)
 		lt_conn_wake(d);
 		return 0;
 	}
-	if (lt_conn_bound(d) && (tas_load_acq(&d->s->state) & TAS_SOCK_ERROR))
+	if (lt_conn_state(d) & TAS_SOCK_ERROR)
 		return (int)lt_ret(-ENOTCONN);
 	if (how != SHUT_WR) {
 		tas_fetch_or(&d->flags, LT_D_SHUT_RD);

@@ -22,7 +22,7 @@ bool lt_conn_bound(const struct lt_desc *d)
 	return tas_load_acq(&d->s->gen) == d->gen;
 }
 
-static uint32_t state_of(const struct lt_desc *d)
+uint32_t lt_conn_state(const struct lt_desc *d)
 {
 	return lt_conn_bound(d) ? tas_load_acq(&d->s->state) : 0;
 }
@@ -153,11 +153,12 @@ int lt_conn_error(struct lt_desc *d)
 {
 	uint32_t err;
 
-	if (!(state_of(d) & TAS_SOCK_ERROR))
+	if (!(lt_conn_state(d) & TAS_SOCK_ERROR))
 		return 0;
 	err = tas_load(&d->s->error);
 	/* Linux: a reset after the peer's FIN finds only senders (tcp_reset() in CLOSE_WAIT). */
-	if (err == ECONNRESET && (state_of(d) & TAS_SOCK_RX_FIN) && !(lt_flags(d) & LT_D_SHUT_WR))
+	if (err == ECONNRESET && (lt_conn_state(d) & TAS_SOCK_RX_FIN) &&
+		!(lt_flags(d) & LT_D_SHUT_WR))
 		err = EPIPE;
 	if (err == 0 || (tas_fetch_or(&d->flags, LT_D_ERR_TAKEN) & LT_D_ERR_TAKEN))
 		return 0;
@@ -189,7 +190,7 @@ static uint32_t tx_events(struct lt_desc *d, uint32_t state, uint32_t flags, uin
 
 uint32_t lt_conn_events(struct lt_desc *d, uint32_t wanted)
 {
-	uint32_t flags = lt_flags(d), state = state_of(d), ev;
+	uint32_t flags = lt_flags(d), state = lt_conn_state(d), ev;
 	bool rx_over = (state & TAS_SOCK_RX_FIN) || (flags & LT_D_SHUT_RD);
 
 	if ((flags & LT_D_CONNECTING) && !lt_conn_bound(d))
@@ -216,7 +217,7 @@ static bool arrived(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t ne
 	if (!lt_conn_is(d, life))
 		return true;
 	flags = lt_flags(d);
-	state = state_of(d);
+	state = lt_conn_state(d);
 	if (state & (TAS_SOCK_ERROR | TAS_SOCK_MOVING))
 		return true;
 	if ((what & LT_WAIT_RX) &&
