@@ -202,7 +202,7 @@ static int accept_ours(struct lt_desc *d, struct sockaddr *sa, socklen_t *len, i
 
 static int accept_kernel(int lfd, struct sockaddr *sa, socklen_t *len, int flags)
 {
-	int fd = (int)lt_sys4(SYS_accept4, lfd, sa, len, flags);
+	int fd = lfd < 0 ? -EAGAIN : (int)lt_sys4(SYS_accept4, lfd, sa, len, flags);
 
 	if (fd < 0)
 		return fd;
@@ -228,6 +228,7 @@ static int accept_now(struct lt_desc *d, int lfd, struct sockaddr *sa, socklen_t
 struct wait {
 	struct lt_desc *d;
 	uint32_t life;
+	bool *held;
 	struct lt_sleep sl;
 };
 
@@ -240,6 +241,8 @@ static void wait_cancelled(void *arg)
 	if (tas_load(&w->d->life) == w->life)
 		lt_listen_leave(w->d, true);
 	leave(&w->d->users);
+	if (*w->held)
+		lt_desc_let_go(w->d);
 }
 
 /* 0 when there may be one, or -EINTR. */
@@ -256,11 +259,13 @@ static int look_and_sleep(struct wait *w, int lfd, uint64_t until_ns)
 }
 
 /* Sleeps until either half may have a connection. 0, -EINTR, -EAGAIN at the time-out. */
-static int wait_conn(struct lt_desc *d, int lfd, uint64_t until_ns)
+static int wait_conn(struct lt_desc *d, int lfd, uint64_t until_ns, bool *held)
 {
-	struct wait w = {.d = d, .life = tas_load(&d->life)};
+	struct wait w = {.d = d, .life = tas_load(&d->life), .held = held};
 	int r;
 
+	if (!*held && !(*held = lt_desc_hold(d)))
+		return -EBADF;
 	lt_listen_arm(d, 0, 1);
 	lt_queue_mark(d);
 	lt_sleep_begin(&w.sl, d->ctx, tas_load(&d->evq_mask));
@@ -275,7 +280,8 @@ static int wait_conn(struct lt_desc *d, int lfd, uint64_t until_ns)
 	return r < 0 ? r : 0;
 }
 
-static int accept_loop(struct lt_desc *d, int lfd, struct sockaddr *sa, socklen_t *len, int flags)
+static int accept_loop(
+	struct lt_desc *d, int lfd, struct sockaddr *sa, socklen_t *len, int flags, bool *held)
 {
 	uint32_t life = tas_load_acq(&d->life);
 	struct tas_listen *l = d->l;
@@ -285,12 +291,16 @@ static int accept_loop(struct lt_desc *d, int lfd, struct sockaddr *sa, socklen_
 	for (;;) {
 		if (tas_load_acq(&d->kind) != LT_LISTEN || tas_load(&d->life) != life)
 			return -EINVAL;
+		if (lt_flags(d) & LT_D_DOWN)
+			return -EINVAL;
+		if (lt_unlikely(*held && lt_fd_get(lfd) != d)) /* closed: the kernel half is gone */
+			lfd = -1;
 		fd = accept_now(d, lfd, sa, len, flags);
 		if (fd != -EAGAIN || tas_load(&l->nonblock))
 			return fd;
 		if (until == 0)
 			until = lt_until(d->opts.rcvtimeo_ns);
-		r = wait_conn(d, lfd, until);
+		r = wait_conn(d, lfd, until, held);
 		if (r < 0 && !(r == -EINTR && lt_restart(until != 0))) {
 			/* The queue goes before signal and time-out: a wake-up may have come with them. */
 			fd = accept_now(d, lfd, sa, len, flags);
@@ -301,6 +311,7 @@ static int accept_loop(struct lt_desc *d, int lfd, struct sockaddr *sa, socklen_
 
 int lt_accept4(struct lt_desc *d, int fd, struct sockaddr *sa, socklen_t *len, int flags)
 {
+	bool held = false;
 	int r, saved = errno;
 
 	if (d->kind != LT_LISTEN || !lt_listen_settle(d, fd)) {
@@ -314,9 +325,11 @@ int lt_accept4(struct lt_desc *d, int fd, struct sockaddr *sa, socklen_t *len, i
 	if (sa != NULL && len == NULL)
 		return (int)lt_ret(-EFAULT);
 	tas_fetch_add(&d->users, 1u);
-	r = accept_loop(d, fd, sa, len, flags);
+	r = accept_loop(d, fd, sa, len, flags, &held);
 	leave(&d->users);
 	lt_rx_offer(d->ctx);
+	if (held)
+		lt_desc_let_go(d);
 	if (r >= 0)
 		errno = saved;
 	return (int)lt_ret(r);

@@ -206,6 +206,8 @@ static void deafen_nested(struct lt_epoll *ep)
 
 struct nap {
 	struct lt_epoll *ep;
+	struct lt_desc *d; /* of the instance; held once the thread has slept */
+	bool held;
 	struct lt_ctx *c;
 	uint64_t queues;
 };
@@ -221,14 +223,29 @@ static void lie_down(struct nap *nap)
 	lt_queue_announce(nap->c, nap->queues);
 }
 
-/* Also when the thread is cancelled in its sleep. */
-static void get_up(void *arg)
+static void get_up(struct nap *nap)
 {
-	struct nap *nap = arg;
-
 	if (nap->c != NULL)
 		lt_queue_retract(nap->c, nap->queues);
 	deafen_nested(nap->ep);
+}
+
+static void cancelled(void *arg)
+{
+	struct nap *nap = arg;
+
+	get_up(nap);
+	if (nap->held)
+		lt_desc_let_go(nap->d);
+}
+
+/* Another thread may have closed the instance: it lasts until we return, but its descriptor does
+ * not. */
+static bool may_sleep(struct nap *nap, int fd)
+{
+	if (!nap->held)
+		nap->held = lt_desc_hold(nap->d);
+	return nap->held && lt_fd_get(fd) == nap->d;
 }
 
 /* Sleeps no longer than connections that wait for memory allow; *again: it is not the program's time
@@ -259,20 +276,22 @@ static int look_and_sleep(struct nap *nap, int fd, struct epoll_event *ev, int m
 
 /* Sleeps in the kernel's instance. Events of the program, or -1; *again: news of ours may have
  * come. */
-static int sleep_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
-	const struct span *s, const sigset_t *mask, bool *again)
+static int sleep_in(struct nap *nap, int fd, struct epoll_event *ev, int max, const struct span *s,
+	const sigset_t *mask, bool *again)
 {
-	struct lt_ctx *c = tas_load_acq(&ep->ctx);
-	struct nap nap = {.ep = ep, .c = c};
 	int n;
 
+	nap->c = tas_load_acq(&nap->ep->ctx);
 	*again = true;
-	if (c != NULL && s->until_ns + s->forever != 0 && spin(ep, c))
+	if (nap->c != NULL && s->until_ns + s->forever != 0 && spin(nap->ep, nap->c))
 		return 0;
-	lie_down(&nap);
-	pthread_cleanup_push(get_up, &nap);
-	n = look_and_sleep(&nap, fd, ev, max, s, mask, again);
-	pthread_cleanup_pop(1);
+	if (s->until_ns + s->forever != 0 && !may_sleep(nap, fd))
+		return (int)lt_ret(-EBADF);
+	lie_down(nap);
+	pthread_cleanup_push(cancelled, nap);
+	n = look_and_sleep(nap, fd, ev, max, s, mask, again);
+	pthread_cleanup_pop(0);
+	get_up(nap);
 	return n;
 }
 
@@ -282,7 +301,7 @@ static bool over(const struct span *s)
 }
 
 /* Not for ever: a connection that another process uses may be free again (share.c). */
-static int sleep_and_fetch(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
+static int sleep_and_fetch(struct nap *nap, int fd, struct epoll_event *ev, int max,
 	const struct span *s, const sigset_t *mask, bool *again)
 {
 	struct span slice = *s;
@@ -292,14 +311,15 @@ static int sleep_and_fetch(struct lt_epoll *ep, int fd, struct epoll_event *ev, 
 	lt_share_fetch();
 	if (s->forever || s->until_ns > end)
 		slice = (struct span){.until_ns = end};
-	n = sleep_in(ep, fd, ev, max, &slice, mask, again);
+	n = sleep_in(nap, fd, ev, max, &slice, mask, again);
 	*again = true; /* the caller knows when it is over */
 	return n;
 }
 
-static int wait_loop(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
-	const struct span *s, const sigset_t *mask)
+static int wait_loop(struct nap *nap, int fd, struct epoll_event *ev, int max, const struct span *s,
+	const sigset_t *mask)
 {
+	struct lt_epoll *ep = nap->ep;
 	bool again;
 	int n;
 
@@ -313,9 +333,9 @@ static int wait_loop(struct lt_epoll *ep, int fd, struct epoll_event *ev, int ma
 				return n;
 		}
 		if (lt_share_strays())
-			n = sleep_and_fetch(ep, fd, ev, max, s, mask, &again);
+			n = sleep_and_fetch(nap, fd, ev, max, s, mask, &again);
 		else
-			n = sleep_in(ep, fd, ev, max, s, mask, &again);
+			n = sleep_in(nap, fd, ev, max, s, mask, &again);
 		if (n < 0)
 			return n;
 		n += take_ready(ep, ev + n, max - n);
@@ -324,14 +344,19 @@ static int wait_loop(struct lt_epoll *ep, int fd, struct epoll_event *ev, int ma
 	}
 }
 
-static int wait_in(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
+static int wait_in(struct lt_desc *d, struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
 	const struct span *s, const sigset_t *mask)
 {
-	int n = wait_loop(ep, fd, ev, max, s, mask);
+	struct nap nap = {.ep = ep, .d = d};
+	int n = wait_loop(&nap, fd, ev, max, s, mask), err = errno;
 	struct lt_ctx *c = tas_load_acq(&ep->ctx);
 
 	if (lt_unlikely(tas_load(&ep->sleepers) != 0) && c != NULL)
 		lt_queue_rearm(c, ep->queues);
+	if (nap.held) {
+		lt_desc_let_go(d);
+		errno = err;
+	}
 	return n;
 }
 
@@ -346,7 +371,7 @@ static int wait_any(struct lt_desc *d, int fd, struct epoll_event *ev, int max,
 	if (ep == NULL || max <= 0 || ev == NULL)
 		return kernel_wait(fd, ev, max, s, mask);
 	lt_epoll_seen(ep, fd);
-	return wait_in(ep, fd, ev, max, s, mask);
+	return wait_in(d, ep, fd, ev, max, s, mask);
 }
 
 int lt_epoll_pwait(struct lt_desc *d, int fd, struct epoll_event *ev, int max, int timeout,

@@ -11,15 +11,17 @@
 #include <unistd.h>
 #include "lt.h"
 
-static void close_all(void)
+/* By slot: one that was closed while another thread sleeps on it has no descriptor any more. */
+static void close_all(struct lt_ctx *c)
 {
-	uint32_t fd, n = lt_fd_top();
+	uint32_t i, v, n = tas_load(&c->slots.fresh);
 	struct lt_desc *d;
 	bool abort;
 
-	for (fd = 0; fd < n; fd++) {
-		d = lt_fd_get((int)fd);
-		if (d == NULL || d->kind != LT_CONN || tas_load(&d->ctx->dead) || lt_share_close(d))
+	for (i = 0; i < n; i++) {
+		v = tas_load_acq(&c->slot_desc[i]);
+		d = v != 0 ? &lt_descs[v - 1] : NULL;
+		if (d == NULL || d->kind != LT_CONN || d->slot != i || lt_share_close(d))
 			continue;
 		abort = d->opts.linger_s == 0 || lt_conn_unread(d) != 0;
 		lt_tx_finish(d, TAS_SOCK_CLOSED | (abort ? TAS_SOCK_ABORT : TAS_SOCK_SHUT_WR));
@@ -30,8 +32,8 @@ static void close_all(void)
  * parent's. */
 __attribute__((destructor)) static void at_exit(void)
 {
-	if (tas_load(&lt_ntab) != 0 && (uint32_t)lt_sys1(SYS_getpid, 0) == tas_load(&lt_pid))
-		close_all();
+	if (lt_context() != NULL && (uint32_t)lt_sys1(SYS_getpid, 0) == tas_load(&lt_pid))
+		close_all(lt_context());
 	lt_explain_report();
 }
 

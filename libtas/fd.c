@@ -203,19 +203,32 @@ static void last_close(struct lt_desc *d)
 	lt_desc_free(d);
 }
 
+bool lt_desc_hold(struct lt_desc *d)
+{
+	uint32_t n = tas_load(&d->refs);
+
+	while (n != 0)
+		if (tas_cas(&d->refs, &n, n + 1))
+			return true;
+	return false;
+}
+
+void lt_desc_let_go(struct lt_desc *d)
+{
+	if (tas_fetch_add(&d->refs, ~0u) == 1)
+		last_close(d);
+}
+
 void lt_fd_drop(int fd)
 {
 	uint32_t v;
-	struct lt_desc *d;
 
 	if ((uint32_t)fd >= lt_ntab)
 		return;
 	v = tas_xchg(&lt_tab[fd], 0u);
 	if (v == 0 || v == LT_TAB_HIDDEN)
 		return;
-	d = &lt_descs[v - 1];
-	if (tas_fetch_add(&d->refs, ~0u) == 1)
-		last_close(d);
+	lt_desc_let_go(&lt_descs[v - 1]);
 }
 
 void lt_fd_new(int fd)
@@ -226,15 +239,21 @@ void lt_fd_new(int fd)
 
 void lt_to_kernel(struct lt_desc *d, int fd)
 {
-	uint32_t want = lt_desc_index(d) + 1, i, n = lt_fd_top();
+	uint32_t want = lt_desc_index(d) + 1, i, n = lt_fd_top(), left = 1;
 
 	lt_epoll_moved(d, fd);
 	tas_store(&lt_tab[fd], 0u);
-	if (tas_load(&d->refs) > 1)
-		for (i = 0; i < n; i++)
-			if (tas_load(&lt_tab[i]) == want)
-				tas_store(&lt_tab[i], 0u);
-	lt_desc_free(d);
+	if (tas_load(&d->refs) > 1) {
+		for (i = 0; i < n; i++) {
+			if (tas_load(&lt_tab[i]) != want)
+				continue;
+			tas_store(&lt_tab[i], 0u);
+			left++;
+		}
+	}
+	tas_store_rel(&d->kind, (uint32_t)LT_FREE);
+	if (tas_fetch_add(&d->refs, -left) == left)
+		lt_desc_free(d); /* else: who holds it does */
 }
 
 int lt_hide_copy(int fd)

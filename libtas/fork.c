@@ -36,6 +36,19 @@ static void send_away(struct lt_desc *d)
 	d->backoff_ns = 0;
 }
 
+/* Calls that held a description are of threads that are not here. */
+static void count_refs(uint32_t n)
+{
+	uint32_t fd, v;
+
+	for (fd = 0; fd < n; fd++)
+		if ((v = lt_tab[fd]) != 0 && v != LT_TAB_HIDDEN)
+			lt_descs[v - 1].refs = 0;
+	for (fd = 0; fd < n; fd++)
+		if ((v = lt_tab[fd]) != 0 && v != LT_TAB_HIDDEN)
+			lt_descs[v - 1].refs++;
+}
+
 /* Our hidden descriptors are the parent's; connections that were not shared are too. Listeners are
  * settled at their first use. */
 static void clean_table(bool shared)
@@ -43,6 +56,7 @@ static void clean_table(bool shared)
 	uint32_t fd, v, n = lt_fd_top();
 	struct lt_desc *d;
 
+	count_refs(n);
 	for (fd = 0; fd < n; fd++) {
 		v = lt_tab[fd];
 		if (v == LT_TAB_HIDDEN) {

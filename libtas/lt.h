@@ -83,7 +83,7 @@ struct lt_opts {
 
 struct lt_desc {
 	uint32_t kind; /* enum lt_kind, published last */
-	uint32_t refs; /* descriptors of this process */
+	uint32_t refs; /* descriptors of this process, and calls that sleep on it */
 	uint32_t flags;
 	uint32_t lock;	 /* bind, listen, connect, options, epoll memberships */
 	uint32_t life;	 /* changes when the connection or listener ends: see lt_conn_is() */
@@ -189,6 +189,12 @@ struct lt_desc *lt_desc_new(uint32_t kind, uint32_t flags);
 void lt_desc_free(struct lt_desc *d);
 uint64_t lt_cookie(int fd);
 void lt_fd_put(int fd, struct lt_desc *d); /* fd now names d (which gains a reference) */
+/*
+ * As the kernel keeps a file for a call that sleeps on it: a close() by another thread takes effect
+ * when the call lets go. False: it is closed already.
+ */
+bool lt_desc_hold(struct lt_desc *d);
+void lt_desc_let_go(struct lt_desc *d);
 void lt_fd_new(int fd);	 /* the kernel returned fd: whatever we had there is gone */
 void lt_fd_drop(int fd); /* fd names nothing of ours any more */
 void lt_to_kernel(
@@ -264,8 +270,10 @@ void lt_conn_wake(struct lt_desc *d);		       /* threads asleep on d look again 
 #define LT_WAIT_CONN 4u
 #define LT_WAIT_SENT 8u
 /* 0 when it may have come or `life` is over, -EINTR, or -EAGAIN when `until_ns` (0 = never) has
- * passed. */
-int lt_conn_wait(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need, uint64_t until_ns);
+ * passed. The call holds d from its first sleep on, *held, until it returns (-EBADF: it is closed);
+ * held is NULL where nobody can close it. */
+int lt_conn_wait(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need, uint64_t until_ns,
+	bool *held);
 bool lt_restart(bool timed); /* after a sleep ended by a handler: does the call go on? */
 uint64_t lt_until(uint64_t timeout_ns);
 

@@ -18,6 +18,7 @@ struct set {
 	struct lt_ctx *c;
 	uint64_t queues;
 	uint32_t listeners;
+	struct lt_desc **held; /* once slept: the connection of each entry, or NULL */
 	bool slept;
 	uint64_t fetch_ns; /* a connection is away: fetch it then, 0 = none is */
 };
@@ -83,6 +84,8 @@ static void split(struct set *s)
 	s->queues = 0;
 	s->listeners = 0;
 	for (i = 0; i < s->n; i++) {
+		if (s->slept && s->held[i] != NULL)
+			s->queues |= queues_of(s, s->held[i]);
 		s->kern[i] = s->fds[i];
 		s->kern[i].revents = s->fds[i].revents = 0;
 		d = lt_fd_get(s->fds[i].fd);
@@ -150,6 +153,31 @@ static int merge(struct set *s)
 		n += s->fds[i].revents != 0;
 	}
 	return n;
+}
+
+/*
+ * As in the kernel, connections stay open until the call returns, and their news wake it, also when
+ * another thread closes them; but what it finds then goes by the numbers.
+ */
+static void hold_all(struct set *s)
+{
+	struct lt_desc *d;
+	nfds_t i;
+
+	for (i = 0; i < s->n; i++) {
+		d = lt_fd_get(s->fds[i].fd);
+		s->held[i] = d != NULL && d->kind == LT_CONN && lt_desc_hold(d) ? d : NULL;
+	}
+	s->slept = true;
+}
+
+static void let_all_go(const struct set *s)
+{
+	nfds_t i;
+
+	for (i = 0; s->slept && i < s->n; i++)
+		if (s->held[i] != NULL)
+			lt_desc_let_go(s->held[i]);
 }
 
 static void mark_all(const struct set *s)
@@ -271,7 +299,8 @@ static int poll_set(struct set *s, bool forever, uint64_t until_ns, const sigset
 		}
 		if (s->c == NULL) /* the service has gone: only the kernel's can still come */
 			return wait_kernel(s, forever, until_ns, mask);
-		s->slept = true;
+		if (!s->slept)
+			hold_all(s);
 		r = sleep_once(s, sleep_end(s, forever ? 0 : until_ns), mask, &ours);
 		if (r < 0)
 			return r;
@@ -295,21 +324,31 @@ static void unmap(void *arg)
 		munmap(m->at, m->bytes);
 }
 
+static void let_go(void *arg)
+{
+	let_all_go(arg);
+}
+
 static int poll_ours(
 	struct pollfd *fds, nfds_t n, bool forever, uint64_t until_ns, const sigset_t *mask)
 {
 	struct pollfd stack[ON_STACK + 2];
-	struct set s = {.fds = fds, .n = n, .kern = stack};
-	struct mapping m;
+	struct lt_desc *held[ON_STACK];
+	struct set s = {.fds = fds, .n = n, .kern = stack, .held = held};
+	struct mapping m = {NULL, n * sizeof(*s.held) + (n + 2) * sizeof(*fds)};
 	int r;
 
-	if (n > ON_STACK)
-		s.kern = lt_map((n + 2) * sizeof(*fds));
-	if (s.kern == NULL)
-		return -ENOMEM;
-	m = (struct mapping){n > ON_STACK ? s.kern : NULL, (n + 2) * sizeof(*fds)};
+	if (n > ON_STACK) {
+		m.at = lt_map(m.bytes);
+		if (m.at == NULL)
+			return -ENOMEM;
+		s.held = m.at;
+		s.kern = (struct pollfd *)(s.held + n);
+	}
 	pthread_cleanup_push(unmap, &m);
+	pthread_cleanup_push(let_go, &s);
 	r = poll_set(&s, forever, until_ns, mask);
+	pthread_cleanup_pop(1);
 	pthread_cleanup_pop(1);
 	return r;
 }

@@ -148,7 +148,7 @@ static ssize_t look(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t 
 	return why_empty(d);
 }
 
-ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags)
+static ssize_t recv_held(struct lt_desc *d, struct lt_iov *it, size_t total, int flags, bool *held)
 {
 	bool wait = !(flags & MSG_DONTWAIT) && !(lt_flags(d) & LT_D_NONBLOCK);
 	size_t done = 0, low = low_water(d, total, flags), need;
@@ -188,14 +188,24 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 		slept = true;
 		need = flags & MSG_PEEK ? low : low - done;
 		w = lt_conn_wait(d, life, LT_WAIT_RX,
-			need < TAS_CHUNK_BYTES ? need : TAS_CHUNK_BYTES, until);
+			need < TAS_CHUNK_BYTES ? need : TAS_CHUNK_BYTES, until, held);
 		if (w == -EINTR && done == 0 && lt_restart(until != 0))
 			continue;
 		if (w < 0 ||
 			!lt_conn_is(d,
-				life)) /* closed by another thread: the end, as after shutdown() */
+				life)) /* disconnected by another thread: the end, as after shutdown() */
 			return done > 0 ? (ssize_t)done : w;
 	}
+}
+
+ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags)
+{
+	bool held = false;
+	ssize_t r = recv_held(d, it, total, flags, &held);
+
+	if (lt_unlikely(held))
+		lt_desc_let_go(d);
+	return r;
 }
 
 ssize_t lt_recv(struct lt_desc *d, int fd, void *buf, size_t n, int flags)

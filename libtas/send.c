@@ -300,7 +300,7 @@ static ssize_t ended(size_t done, int err, int flags)
 	return done > 0 ? (ssize_t)done : lt_tx_fail(err, flags);
 }
 
-ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags)
+static ssize_t send_held(struct lt_desc *d, struct lt_iov *it, size_t total, int flags, bool *held)
 {
 	bool wait = !(flags & MSG_DONTWAIT) && !(lt_flags(d) & LT_D_NONBLOCK);
 	uint32_t life = tas_load_acq(&d->life);
@@ -337,7 +337,7 @@ ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 		if (until == 0)
 			until = lt_until(d->opts.sndtimeo_ns);
 		w = r == -ENOBUFS ? lt_short_wait(d, until)
-				  : lt_conn_wait(d, life, LT_WAIT_TX, 0, until);
+				  : lt_conn_wait(d, life, LT_WAIT_TX, 0, until, held);
 		if (w == -EINTR && done == 0 && lt_restart(until != 0))
 			continue;
 		if (w == 0 && !lt_conn_is(d, life))
@@ -345,6 +345,16 @@ ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 		if (w < 0)
 			return ended(done, -w, flags);
 	}
+}
+
+ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags)
+{
+	bool held = false;
+	ssize_t r = send_held(d, it, total, flags, &held);
+
+	if (lt_unlikely(held))
+		lt_desc_let_go(d);
+	return r;
 }
 
 ssize_t lt_send(struct lt_desc *d, int fd, const void *buf, size_t n, int flags)

@@ -44,7 +44,7 @@ static ssize_t ended(size_t done, int err)
 	return done > 0 ? (ssize_t)done : lt_tx_fail(err, 0);
 }
 
-static ssize_t transfer(struct lt_desc *d, int in, off_t off, size_t count)
+static ssize_t transfer(struct lt_desc *d, int in, off_t off, size_t count, bool *held)
 {
 	bool wait = !(lt_flags(d) & LT_D_NONBLOCK);
 	uint32_t life = tas_load_acq(&d->life);
@@ -74,7 +74,7 @@ static ssize_t transfer(struct lt_desc *d, int in, off_t off, size_t count)
 		if (until == 0)
 			until = lt_until(d->opts.sndtimeo_ns);
 		w = r == -ENOBUFS ? lt_short_wait(d, until)
-				  : lt_conn_wait(d, life, LT_WAIT_TX, 0, until);
+				  : lt_conn_wait(d, life, LT_WAIT_TX, 0, until, held);
 		if (w == 0 && !lt_conn_is(d, life))
 			w = -EPIPE;
 		if (w < 0 && !(w == -EINTR && done == 0 && lt_restart(until != 0)))
@@ -86,13 +86,16 @@ static ssize_t transfer(struct lt_desc *d, int in, off_t off, size_t count)
 ssize_t lt_sendfile_common(struct lt_desc *d, int in, off_t *offset, size_t count)
 {
 	off_t off = offset != NULL ? *offset : (off_t)lt_sys3(SYS_lseek, in, 0, SEEK_CUR);
+	bool held = false;
 	ssize_t r;
 
 	if (off < 0) {
 		lt_explain(TAS_X_refuse_sendfile);
 		return offset != NULL ? -EINVAL : (off == -ESPIPE ? -EINVAL : off);
 	}
-	r = transfer(d, in, off, count < COUNT_MAX ? count : COUNT_MAX);
+	r = transfer(d, in, off, count < COUNT_MAX ? count : COUNT_MAX, &held);
+	if (lt_unlikely(held))
+		lt_desc_let_go(d);
 	if (r == -EINVAL)
 		lt_explain(TAS_X_refuse_sendfile);
 	if (r > 0 && offset != NULL)

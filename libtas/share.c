@@ -72,7 +72,7 @@ static void mark(struct lt_desc *d)
 	int rx, tx;
 
 	if (!lt_conn_bound(d) && !(lt_flags(d) & LT_D_CONNECTING))
-		lt_conn_wait(d, d->life, LT_WAIT_CONN, 0, lt_now_ns() + BOUND_NS);
+		lt_conn_wait(d, d->life, LT_WAIT_CONN, 0, lt_now_ns() + BOUND_NS, NULL);
 	if (!lt_conn_bound(d) || (lt_flags(d) & LT_D_SHARED))
 		return;
 	rx = lt_lock(

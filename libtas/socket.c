@@ -149,14 +149,15 @@ static int connect_wait(struct lt_desc *d)
 {
 	uint32_t life = tas_load_acq(&d->life);
 	uint64_t until = lt_until(d->opts.sndtimeo_ns);
+	bool held = true; /* by lt_connect() */
 	int r;
 
 	do
-		r = lt_conn_wait(d, life, LT_WAIT_CONN, 0, until);
+		r = lt_conn_wait(d, life, LT_WAIT_CONN, 0, until, &held);
 	while (r == -EINTR && lt_restart(until != 0));
-	if (r != -EINTR && !lt_conn_is(d, life))
-		return -ECONNABORTED; /* another thread has ended it */
-	return r == -EINTR ? r : connect_result(d);
+	if (r != -EINTR) /* or another thread has ended it */
+		r = lt_conn_is(d, life) ? connect_result(d) : -ECONNABORTED;
+	return r;
 }
 
 /* connect() on what is ours already. */
@@ -224,14 +225,11 @@ static int decide_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, 
 	return r < 0 ? r : -EINPROGRESS;
 }
 
-int lt_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
+static int connect_held(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
 {
 	bool undecided;
 	int r;
 
-	d = lt_fd_check(fd);
-	if (d == NULL)
-		return lt_real.connect(fd, sa, len);
 	if (lt_lock(&d->lock) != 0)
 		return (int)lt_ret(-EALREADY);
 	undecided = d->kind == LT_UNDECIDED || (lt_flags(d) & LT_D_RECONNECT);
@@ -246,6 +244,20 @@ int lt_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t l
 	if (r == -EINPROGRESS && undecided && !(lt_flags(d) & LT_D_NONBLOCK))
 		r = connect_wait(d);
 	return (int)lt_ret(r);
+}
+
+int lt_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
+{
+	int r, err;
+
+	d = lt_fd_check(fd);
+	if (d == NULL || !lt_desc_hold(d))
+		return lt_real.connect(fd, sa, len);
+	r = connect_held(d, fd, sa, len);
+	err = errno;
+	lt_desc_let_go(d);
+	errno = err;
+	return r;
 }
 
 /* A handshake under way has no flow that a core would look at: the slow path is asked to end it. */
@@ -312,7 +324,7 @@ static void linger(struct lt_desc *d)
 {
 	uint64_t until = lt_now_ns() + (uint64_t)(uint32_t)d->opts.linger_s * 1000000000u;
 
-	lt_conn_wait(d, d->life, LT_WAIT_SENT, 0, until);
+	lt_conn_wait(d, d->life, LT_WAIT_SENT, 0, until, NULL);
 }
 
 /*

@@ -264,13 +264,28 @@ static long cancellable_wait(uint32_t *w, uint32_t val, const struct timespec *r
 	return r;
 }
 
+struct waiter {
+	uint32_t *waiters;
+	struct lt_desc *d;
+	bool *held;
+};
+
 /* Never below 0: the slot may have been given to another connection while this thread slept. */
-static void leave(void *arg)
+static void leave(uint32_t *waiters)
 {
-	uint32_t *waiters = arg, n = tas_load(waiters);
+	uint32_t n = tas_load(waiters);
 
 	while (n != 0 && !tas_cas(waiters, &n, n - 1))
 		;
+}
+
+static void cancelled(void *arg)
+{
+	struct waiter *w = arg;
+
+	leave(w->waiters);
+	if (w->held != NULL && *w->held)
+		lt_desc_let_go(w->d);
 }
 
 static int sleep_until(
@@ -306,19 +321,23 @@ static int sleep_until(
 	return -EINTR;
 }
 
-int lt_conn_wait(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need, uint64_t until_ns)
+int lt_conn_wait(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need, uint64_t until_ns,
+	bool *held)
 {
-	uint32_t *waiters = &d->s->waiters;
+	struct waiter w = {&d->s->waiters, d, held};
 	int r;
 
 	lt_settle(d->ctx);
 	if (arrived(d, life, what, need) || spin(d, life, what, need))
 		return 0;
+	if (held != NULL && !*held && !(*held = lt_desc_hold(d)))
+		return -EBADF;
 	TAS_YIELD();
-	tas_fetch_add(waiters, 1u);
-	pthread_cleanup_push(leave, waiters);
+	tas_fetch_add(w.waiters, 1u);
+	pthread_cleanup_push(cancelled, &w);
 	r = sleep_until(d, life, what, need, until_ns);
-	pthread_cleanup_pop(1);
+	pthread_cleanup_pop(0);
+	leave(w.waiters);
 	return r;
 }
 

@@ -13,7 +13,7 @@
 #define LIMIT_MS 20000
 
 /* Steps on the peer's side, for connection `step % CONNS`. */
-enum { CONNECT = 1, SEND, SHUT, RESET, END };
+enum { CONNECT = 1, SEND, SHUT, RESET, OPEN, OVER, ENDED, END };
 
 static MAYBE void peer_steps(void)
 {
@@ -40,6 +40,15 @@ static MAYBE void peer_steps(void)
 			setsockopt(fd[i], SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
 			close(fd[i]);
 			fd[i] = -1;
+			break;
+		case OPEN: /* nothing has come, not even the end */
+			CHECK(recv(fd[i], &step, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+			break;
+		case OVER:
+			CHECK(recv(fd[i], &step, 1, 0) <= 0);
+			break;
+		case ENDED: /* in good order */
+			CHECK(recv(fd[i], &step, 1, 0) == 0);
 			break;
 		default:
 			CHECK(!"step");
@@ -70,6 +79,7 @@ static MAYBE int connection(int l, int i)
 struct thread {
 	pthread_t id;
 	pid_t tid; /* 0: not yet running */
+	int done;
 	void (*call)(struct thread *t);
 	int fd, events;
 	long r;
@@ -84,14 +94,14 @@ static void *thread_main(void *arg)
 	__atomic_store_n(&t->tid, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
 	t->call(t);
 	t->err = t->r < 0 ? errno : 0;
+	__atomic_store_n(&t->done, 1, __ATOMIC_RELEASE);
 	return NULL;
 }
 
 static bool sleeping(pid_t tid)
 {
-	char path[64], line[512], *p;
+	char path[64], line[512] = "", *p;
 	FILE *f;
-	bool yes;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
 	f = fopen(path, "r");
@@ -100,29 +110,55 @@ static bool sleeping(pid_t tid)
 	if (f != NULL)
 		fclose(f);
 	p = strrchr(line, ')');
-	yes = f == NULL || (p != NULL && p[2] == 'S'); /* it may have ended, too */
-	return yes;
+	return p != NULL && p[2] == 'S';
 }
 
-/* Starts t->call and returns when it sleeps in it: in ten looks, one after another. */
-static MAYBE void start(struct thread *t)
+/* Waits until the call sleeps, as ten looks in a row show it, or is over: then false. */
+static MAYBE bool sleeps(struct thread *t)
 {
 	int seen = 0, i;
+	pid_t tid;
 
-	t->tid = 0;
-	CHECK(pthread_create(&t->id, NULL, thread_main, t) == 0);
 	for (i = 0; i < LIMIT_MS && seen < 10; i++) {
-		pid_t tid = __atomic_load_n(&t->tid, __ATOMIC_ACQUIRE);
-
+		if (__atomic_load_n(&t->done, __ATOMIC_ACQUIRE))
+			return false;
+		tid = __atomic_load_n(&t->tid, __ATOMIC_ACQUIRE);
 		seen = tid != 0 && sleeping(tid) ? seen + 1 : 0;
 		usleep(1000);
 	}
 	CHECK(seen == 10);
+	return true;
+}
+
+/* Starts t->call and returns when it sleeps in it. */
+static MAYBE void start(struct thread *t)
+{
+	t->tid = 0;
+	t->done = 0;
+	CHECK(pthread_create(&t->id, NULL, thread_main, t) == 0);
+	CHECK(sleeps(t));
 }
 
 static MAYBE void finish(struct thread *t)
 {
 	pthread_join(t->id, NULL);
+}
+
+/* Until one of `events` has come to fd; which then stand in `events`. */
+static MAYBE void in_poll(struct thread *t)
+{
+	struct pollfd p = {.fd = t->fd, .events = (short)t->events};
+
+	t->r = poll(&p, 1, -1);
+	t->events = p.revents;
+}
+
+static MAYBE void in_epoll(struct thread *t)
+{
+	struct epoll_event ev = {.events = 0};
+
+	t->r = epoll_wait(t->fd, &ev, 1, -1);
+	t->events = (int)ev.events;
 }
 
 #endif

@@ -5,14 +5,6 @@
  */
 #include "steps.h"
 
-static void in_poll(struct thread *t)
-{
-	struct pollfd p = {.fd = t->fd, .events = (short)t->events};
-
-	t->r = poll(&p, 1, -1);
-	t->events = p.revents;
-}
-
 static void in_select(struct thread *t)
 {
 	fd_set r;
@@ -21,14 +13,6 @@ static void in_select(struct thread *t)
 	FD_SET(t->fd, &r);
 	t->r = select(t->fd + 1, &r, NULL, NULL, NULL);
 	t->events = t->r == 1 && FD_ISSET(t->fd, &r) ? POLLIN : 0;
-}
-
-static void in_epoll(struct thread *t)
-{
-	struct epoll_event ev = {.events = 0};
-
-	t->r = epoll_wait(t->fd, &ev, 1, -1);
-	t->events = (int)ev.events;
 }
 
 static void in_accept(struct thread *t)
