@@ -229,6 +229,8 @@ struct wait {
 	struct lt_desc *d;
 	uint32_t life;
 	bool *held;
+	int sigfd; /* lt_restart_fd() */
+	sigset_t mask;
 	struct lt_sleep sl;
 };
 
@@ -238,6 +240,7 @@ static void wait_cancelled(void *arg)
 	struct wait *w = arg;
 
 	lt_sleep_end(&w->sl);
+	lt_unhide(w->sigfd);
 	if (tas_load(&w->d->life) == w->life)
 		lt_listen_leave(w->d, true);
 	leave(&w->d->users);
@@ -248,14 +251,16 @@ static void wait_cancelled(void *arg)
 /* 0 when there may be one, or -EINTR. */
 static int look_and_sleep(struct wait *w, int lfd, uint64_t until_ns)
 {
-	struct pollfd p[3] = {{.fd = lfd, .events = POLLIN}};
+	struct pollfd p[4] = {{.fd = lfd, .events = POLLIN}, {.fd = w->sigfd, .events = POLLIN}};
+	int r;
 
 	TAS_YIELD();
 	if (lt_listen_ready(w->d) || tas_load(&w->d->kind) != LT_LISTEN)
 		return 0;
 	if (tas_load(&w->d->evq_mask) & ~w->sl.queues) /* Q2: an epoll instance has joined us */
 		return 0;
-	return lt_sleep_poll(&w->sl, p, 1, until_ns, NULL);
+	r = lt_sleep_poll(&w->sl, p, 2, until_ns, w->sigfd >= 0 ? &w->mask : NULL);
+	return r > 0 && p[1].revents != 0 ? lt_restart_fd_woke() : r;
 }
 
 /* Sleeps until either half may have a connection. 0, -EINTR, -EAGAIN at the time-out. */
@@ -266,6 +271,7 @@ static int wait_conn(struct lt_desc *d, int lfd, uint64_t until_ns, bool *held)
 
 	if (!*held && !(*held = lt_desc_hold(d)))
 		return -EBADF;
+	w.sigfd = until_ns == 0 ? lt_restart_fd(&w.mask) : -1;
 	lt_listen_arm(d, 0, 1);
 	lt_queue_mark(d);
 	lt_sleep_begin(&w.sl, d->ctx, tas_load(&d->evq_mask));
@@ -273,6 +279,7 @@ static int wait_conn(struct lt_desc *d, int lfd, uint64_t until_ns, bool *held)
 	r = look_and_sleep(&w, lfd, until_ns);
 	pthread_cleanup_pop(0);
 	lt_sleep_end(&w.sl);
+	lt_unhide(w.sigfd);
 	if (tas_load(&d->life) == w.life)
 		lt_listen_arm(d, 0, -1);
 	if (r == 0 && until_ns != 0 && lt_now_ns() >= until_ns)

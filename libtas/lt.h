@@ -269,13 +269,22 @@ void lt_conn_wake(struct lt_desc *d);		       /* threads asleep on d look again 
 #define LT_WAIT_TX   2u
 #define LT_WAIT_CONN 4u
 #define LT_WAIT_SENT 8u
+#define LT_WAIT_ONCE 16u /* the call is in part done: any handler ends it */
 /* 0 when it may have come or `life` is over, -EINTR, or -EAGAIN when `until_ns` (0 = never) has
  * passed. The call holds d from its first sleep on, *held, until it returns (-EBADF: it is closed);
  * held is NULL where nobody can close it. */
 int lt_conn_wait(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need, uint64_t until_ns,
 	bool *held);
-bool lt_restart(bool timed); /* after a sleep ended by a handler: does the call go on? */
 uint64_t lt_until(uint64_t timeout_ns);
+
+/* restart.c */
+bool lt_restart(bool timed); /* after a sleep that any handler ends: does the call go on? */
+/* Sleeps while *w == val until `until_ns`. restartable: -EINTR only for a handler that ends the call. */
+long lt_futex_sleep(uint32_t *w, uint32_t val, uint64_t until_ns, bool restartable);
+/* For a ppoll() that handlers with SA_RESTART shall not end: a hidden descriptor to poll and the mask
+ * to poll with; -1: not needed, lt_restart() tells. */
+int lt_restart_fd(sigset_t *mask);
+int lt_restart_fd_woke(void); /* it was ready, and the handler has run: 0 = go on, or -EINTR */
 
 /* recv.c, send.c */
 struct lt_iov {

@@ -156,7 +156,7 @@ static ssize_t recv_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 	uint64_t until = 0;
 	bool slept = false;
 	ssize_t r;
-	int w;
+	int w = 0;
 
 	if (lt_unlikely(flags & (MSG_OOB | MSG_ERRQUEUE)))
 		lt_explain(flags & MSG_OOB ? TAS_X_refuse_oob : TAS_X_flag_errqueue);
@@ -183,17 +183,16 @@ static ssize_t recv_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 			return done > 0 ? (ssize_t)done : r;
 		if (!wait)
 			return done > 0 ? (ssize_t)done : -EAGAIN;
+		if (w < 0) /* what has come meanwhile goes before signal and time-out */
+			return done > 0 ? (ssize_t)done : w;
 		if (until == 0)
 			until = lt_until(d->opts.rcvtimeo_ns);
 		slept = true;
-		need = flags & MSG_PEEK ? low : low - done;
-		w = lt_conn_wait(d, life, LT_WAIT_RX,
+		/* The first bytes are taken as they come: from then on any handler ends the call. */
+		need = flags & MSG_PEEK ? low : (done > 0 ? low - done : 1);
+		w = lt_conn_wait(d, life, LT_WAIT_RX | (done > 0 ? LT_WAIT_ONCE : 0),
 			need < TAS_CHUNK_BYTES ? need : TAS_CHUNK_BYTES, until, held);
-		if (w == -EINTR && done == 0 && lt_restart(until != 0))
-			continue;
-		if (w < 0 ||
-			!lt_conn_is(d,
-				life)) /* disconnected by another thread: the end, as after shutdown() */
+		if (!lt_conn_is(d, life)) /* disconnected by another thread: as after shutdown() */
 			return done > 0 ? (ssize_t)done : w;
 	}
 }

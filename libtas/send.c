@@ -336,9 +336,11 @@ static ssize_t send_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 		}
 		if (until == 0)
 			until = lt_until(d->opts.sndtimeo_ns);
-		w = r == -ENOBUFS ? lt_short_wait(d, until)
-				  : lt_conn_wait(d, life, LT_WAIT_TX, 0, until, held);
-		if (w == -EINTR && done == 0 && lt_restart(until != 0))
+		w = r == -ENOBUFS
+			    ? lt_short_wait(d, until)
+			    : lt_conn_wait(d, life, LT_WAIT_TX | (done > 0 ? LT_WAIT_ONCE : 0), 0,
+				      until, held);
+		if (w == -EINTR && r == -ENOBUFS && done == 0 && lt_restart(until != 0))
 			continue;
 		if (w == 0 && !lt_conn_is(d, life))
 			w = -EPIPE;

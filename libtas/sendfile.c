@@ -73,11 +73,15 @@ static ssize_t transfer(struct lt_desc *d, int in, off_t off, size_t count, bool
 		}
 		if (until == 0)
 			until = lt_until(d->opts.sndtimeo_ns);
-		w = r == -ENOBUFS ? lt_short_wait(d, until)
-				  : lt_conn_wait(d, life, LT_WAIT_TX, 0, until, held);
+		w = r == -ENOBUFS
+			    ? lt_short_wait(d, until)
+			    : lt_conn_wait(d, life, LT_WAIT_TX | (done > 0 ? LT_WAIT_ONCE : 0), 0,
+				      until, held);
 		if (w == 0 && !lt_conn_is(d, life))
 			w = -EPIPE;
-		if (w < 0 && !(w == -EINTR && done == 0 && lt_restart(until != 0)))
+		if (w == -EINTR && r == -ENOBUFS && done == 0 && lt_restart(until != 0))
+			continue;
+		if (w < 0)
 			return ended(done, -w);
 	}
 	return (ssize_t)done;

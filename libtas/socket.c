@@ -152,9 +152,7 @@ static int connect_wait(struct lt_desc *d)
 	bool held = true; /* by lt_connect() */
 	int r;
 
-	do
-		r = lt_conn_wait(d, life, LT_WAIT_CONN, 0, until, &held);
-	while (r == -EINTR && lt_restart(until != 0));
+	r = lt_conn_wait(d, life, LT_WAIT_CONN, 0, until, &held);
 	if (r != -EINTR) /* or another thread has ended it */
 		r = lt_conn_is(d, life) ? connect_result(d) : -ECONNABORTED;
 	return r;

@@ -251,15 +251,15 @@ static bool spin(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need)
 }
 
 /* A thread asleep here can be cancelled, as in the call it stands for. */
-static long cancellable_wait(uint32_t *w, uint32_t val, const struct timespec *rel)
+static long cancellable_wait(uint32_t *w, uint32_t val, uint64_t until_ns, bool restartable)
 {
 	int type;
 	long r;
 
 	if (__libc_single_threaded)
-		return lt_sys_futex_wait(w, val, rel, 0);
+		return lt_futex_sleep(w, val, until_ns, restartable);
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
-	r = lt_sys_futex_wait(w, val, rel, 0);
+	r = lt_futex_sleep(w, val, until_ns, restartable);
 	pthread_setcanceltype(type, NULL);
 	return r;
 }
@@ -292,7 +292,7 @@ static int sleep_until(
 	struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need, uint64_t until_ns)
 {
 	struct tas_sock *s = d->s;
-	struct timespec ts;
+	bool restartable = until_ns == 0 && !(what & LT_WAIT_ONCE);
 	uint64_t now, left;
 	uint32_t seen;
 	long r = 0;
@@ -312,9 +312,7 @@ static int sleep_until(
 			return -EAGAIN;
 		left = until_ns != 0 && until_ns - now < SLICE_NS ? until_ns - now : SLICE_NS;
 		left = TAS_PATIENCE(left, EVER_NS);
-		ts.tv_sec = (time_t)(left / 1000000000u);
-		ts.tv_nsec = (long)(left % 1000000000u);
-		r = cancellable_wait(&s->wake, seen, &ts);
+		r = cancellable_wait(&s->wake, seen, now + left, restartable);
 		if (r == -ETIMEDOUT)
 			lt_client_check(d->ctx);
 	}
@@ -346,26 +344,4 @@ void lt_conn_wake(struct lt_desc *d)
 	tas_fetch_add(&d->s->wake, 1u);
 	if (tas_load(&d->s->waiters) != 0)
 		lt_sys_futex_wake(&d->s->wake, INT32_MAX, 0);
-}
-
-/*
- * A handler ran while a call slept. The kernel would restart the call if that handler was set with
- * SA_RESTART; which handler it was cannot be seen from here, so the call goes on only when every
- * handler of the process has the flag. A call with a timeout is never restarted (signal(7)).
- */
-bool lt_restart(bool timed)
-{
-	struct sigaction sa;
-	int sig;
-
-	if (timed)
-		return false;
-	for (sig = 1; sig < NSIG; sig++) {
-		if (sigaction(sig, NULL, &sa) != 0 || sa.sa_handler == SIG_DFL ||
-			sa.sa_handler == SIG_IGN)
-			continue;
-		if (!(sa.sa_flags & SA_RESTART))
-			return false;
-	}
-	return true;
 }
