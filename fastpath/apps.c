@@ -103,12 +103,14 @@ static void remove_app(struct fp_core *core, struct fp_app *app)
 
 	if (!fp_event_room(core, 1))
 		return;
+	fp_wakes_flush(core); /* nothing may point into the region any more */
+	if (core->apps[app->id]->wake_listed)
+		return; /* next round */
 	if (app->core_fd[core->id] >= 0)
 		epoll_ctl(core->epoll_fd, EPOLL_CTL_DEL, app->core_fd[core->id], NULL);
 	for (i = 0; core->app_ids[i] != app->id; i++)
 		;
 	core->app_ids[i] = core->app_ids[--core->napps];
-	fp_wakes_flush(core); /* nothing may point into the region any more */
 	free(core->apps[app->id]);
 	core->apps[app->id] = NULL;
 	put_gone(core, app->id);

@@ -107,7 +107,7 @@ uint64_t fp_core_next_ns(const struct fp_core *core)
 	uint64_t next = fp_wheel_next(&core->wheel), apps = fp_apps_next_ns(core);
 
 	if (core->tx_first != FP_FLOW_NONE || core->nnews != 0 || core->nacks != 0 ||
-		fp_group_busy(core))
+		core->nwake_apps != 0 || fp_group_busy(core))
 		return 0;
 	if (core->closing != FP_FLOW_NONE && core->env.now_ns + RING_FULL_NS < next)
 		next = core->env.now_ns + RING_FULL_NS;
@@ -222,13 +222,12 @@ static void forget_port(struct fp_core *core)
 		epoll_ctl(core->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-/* Signals are the slow path's, but for the one by which fp_watch ends a blocking write. */
+/* Signals are the slow path's, but for those that a bad page raises where it is touched. */
 static void mask_signals(void)
 {
 	sigset_t set;
 
 	sigfillset(&set);
-	sigdelset(&set, SIGURG);
 	sigdelset(&set, SIGBUS);
 	sigdelset(&set, SIGSEGV);
 	pthread_sigmask(SIG_SETMASK, &set, NULL);

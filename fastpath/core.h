@@ -80,9 +80,14 @@ struct fp_slot {
 struct fp_app_shared {
 	uint32_t refs;	       /* cores that know the program; slow path thread */
 	uint32_t told_bad;     /* FP_EV_APP_BAD was put */
-	uint32_t blocks;       /* a write to a descriptor of its had to be interrupted */
 	struct fp_slot *slots; /* nslots */
 	uint64_t held[];       /* bit per chunk: offered and taken, never given back */
+};
+
+/* What a core wakes programs with (wake.c). */
+struct fp_waker {
+	unsigned long context; /* io_setup(2)'s */
+	int null;	       /* /dev/null */
 };
 
 /* Frames of one flow that were merged: payload in pieces, in order. */
@@ -148,6 +153,7 @@ struct fp_core {
 	uint32_t news[FP_LIST_MAX], acks[FP_LIST_MAX];
 	uint16_t wake_apps[FP_MAX_APPS];
 	uint32_t *wakes[FP_WAKES_MAX]; /* futex words in regions */
+	struct fp_waker waker;
 
 	/* Sending. */
 	uint32_t tx_first, tx_last; /* flows that may send, through tx_list_next/prev */
@@ -172,8 +178,6 @@ struct fp_core {
 	uint32_t cpu;
 	uint32_t reading; /* 1 + listener whose segment is being read, read by fp_listener_set (L1)
 			   */
-	uint32_t writing; /* inside a write to a program's descriptor, read by fp_watch */
-	uint64_t watched; /* fp_watch: loops at its last look */
 	pthread_t thread;
 	int started;
 } __attribute__((aligned(4096))); /* whole pages, so that each core has its own on its NUMA node */
@@ -199,7 +203,6 @@ struct fp {
 	uint32_t ncores;
 	int event_fd;
 	uint32_t sp_sleeping; /* the slow path sleeps: who puts an event wakes it by event_fd */
-	uint64_t watched_ns;  /* slow path: fp_event_next last looked for blocked cores */
 	uint32_t next_event, next_exc; /* slow path: where fp_event_next and fp_exc_next go on */
 };
 
@@ -256,10 +259,6 @@ static inline void fp_flow_prefetch(const struct fp *fp, uint32_t id)
 	__builtin_prefetch(tcp + offsetof(struct tcp_cold, drs_read));
 	__builtin_prefetch(tcp + offsetof(struct tcp_cold, bytes_in));
 }
-
-/* fp.c */
-/* Slow path thread: frees cores that a program has made block in a write to its eventfd. */
-void fp_watch(struct fp *fp);
 
 /* move.c, slow path thread: something for fp_move_poll? */
 int fp_move_news(const struct fp *fp);
@@ -332,6 +331,12 @@ void fp_ring(struct fp_core *core, struct fp_app *app, uint32_t evq, uint32_t sl
 void fp_news_flush(struct fp_core *core);
 void fp_wakes_flush(struct fp_core *core);
 void fp_wake_later(struct fp_core *core, uint32_t app_id, uint32_t evq);
+
+/* wake.c: programs' eventfds. 0 or -errno: -EAGAIN = fs.aio-max-nr is used up. */
+int fp_waker_create(struct fp_waker *w);
+void fp_waker_destroy(struct fp_waker *w);
+/* Adds 1 to an eventfd, never blocks. 1 = done, 0 = the kernel has no memory: try again. */
+int fp_wake(const struct fp_waker *w, int fd);
 
 /* appq.c: programs' bells; apps.c: their beginning and end */
 uint32_t fp_apps_poll(struct fp_core *core);

@@ -173,7 +173,7 @@ static int create_core(struct fp *fp, uint32_t id)
 
 	core->id = id;
 	core->fp = fp;
-	core->epoll_fd = core->wake_fd = -1;
+	core->epoll_fd = core->wake_fd = core->waker.null = -1;
 	core->tx = fp_calloc(NIC_BURST, sizeof(*core->tx));
 	core->neigh_told_ns = fp_calloc(FP_MAX_NEIGH, sizeof(*core->neigh_told_ns));
 	if (!core->tx || !core->neigh_told_ns)
@@ -184,6 +184,8 @@ static int create_core(struct fp *fp, uint32_t id)
 		err = create_rings(core);
 	if (!err)
 		err = create_fds(core);
+	if (!err)
+		err = fp_waker_create(&core->waker);
 	if (!err)
 		err = create_own_chunks(core);
 	fp_wheel_init(&core->wheel, &fp->cold[0].wheel, sizeof(*fp->cold), core->env.now_ns);
@@ -272,6 +274,7 @@ static void destroy_core(struct fp_core *core)
 	if (core->fp) {
 		close(core->epoll_fd);
 		close(core->wake_fd);
+		fp_waker_destroy(&core->waker);
 	}
 }
 

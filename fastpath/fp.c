@@ -3,26 +3,16 @@
  * messages, events, sleeping. Owner: slow path thread.
  */
 #include <errno.h>
-#include <signal.h>
 #include <unistd.h>
 #include "core.h"
 #include "place.h"
 #include "tas/yield.h"
 
-#define WATCH_NS 200000000ull
-
-static void on_urg(int sig)
-{
-	(void)sig; /* a blocking write has been interrupted: that is all (fp_watch) */
-}
-
 int fp_start(struct fp *fp)
 {
-	struct sigaction sa = {.sa_handler = on_urg};
 	uint32_t i;
 	int err;
 
-	sigaction(SIGURG, &sa, NULL);
 	for (i = 0; i < fp->ncores; i++) {
 		struct fp_core *core = &fp->cores[i];
 
@@ -37,21 +27,13 @@ int fp_start(struct fp *fp)
 	return 0;
 }
 
-/* The core may be blocked by a program (notify.c), and nobody else looks after it any more. */
-static void wait_for_core(struct fp *fp)
-{
-	fp_watch(fp);
-	usleep(100);
-}
-
 static void stop_core(struct fp *fp, struct fp_core *core)
 {
 	struct sp_msg m = {.type = SP_STOP};
 
 	while (fp_send(fp, core->id, &m) != 0)
-		wait_for_core(fp);
-	while (pthread_tryjoin_np(core->thread, NULL) == EBUSY)
-		wait_for_core(fp);
+		usleep(100);
+	pthread_join(core->thread, NULL);
 	core->started = 0;
 }
 
@@ -94,28 +76,6 @@ int fp_send(struct fp *fp, uint32_t core, const struct sp_msg *m)
 	return 0;
 }
 
-/*
- * A core that is inside a write to a program's eventfd and has not finished a round since the last
- * look is blocked: interrupt it (notify.c). No core waits longer than two looks.
- */
-void fp_watch(struct fp *fp)
-{
-	uint64_t now = fp_now_ns();
-	uint32_t i;
-
-	if (now - fp->watched_ns < WATCH_NS)
-		return;
-	fp->watched_ns = now;
-	for (i = 0; i < fp->ncores; i++) {
-		struct fp_core *core = &fp->cores[i];
-		uint64_t loops = tas_load(&core->cnt.loops);
-
-		if (core->started && loops == core->watched && tas_load(&core->writing))
-			pthread_kill(core->thread, SIGURG);
-		core->watched = loops;
-	}
-}
-
 int fp_event_next(struct fp *fp, struct fp_event *ev)
 {
 	uint32_t i;
@@ -133,7 +93,6 @@ int fp_event_next(struct fp *fp, struct fp_event *ev)
 			fp_app_unshare(&fp->apps[ev->id]);
 		return 1;
 	}
-	fp_watch(fp);
 	return 0;
 }
 

@@ -115,39 +115,35 @@ static void futex_wake(uint32_t *word)
 	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-/*
- * The descriptor is the program's own eventfd: it may have filled the counter, so that a write
- * blocks. fp_watch then interrupts us, and that program is served no more, nor is any of its
- * descriptors ever written again: it has up to 64, and each of them could block.
- */
-static void write_evq(struct fp_core *core, struct fp_app *app, int fd)
-{
-	struct fp_app_shared *sh = app->core_priv;
-	uint64_t one = 1;
-	ssize_t n;
-
-	core->cnt.app_wakes++;
-	TAS_YIELD();
-	tas_store(&core->writing, 1);
-	n = write(fd, &one, sizeof(one));
-	tas_store(&core->writing, 0);
-	if (n < 0 && errno == EINTR) {
-		tas_store(&sh->blocks, 1);
-		fp_app_fault(core, app, &core->cnt.refuse_evq);
-	}
-}
-
-static void wake_evq(struct fp_core *core, struct fp_app *app, uint32_t evq)
+/* 0 = not now: the program is still asleep. */
+static int wake_evq(struct fp_core *core, const struct fp_app *app, uint32_t evq)
 {
 	struct tas_bell *bell = tas_region_bell(app->region, app->off_evqs, app->bell_bytes, evq);
-	const struct fp_app_shared *sh = app->core_priv;
 	int fd = tas_load(&app->evq_fd[evq]);
 
 	TAS_YIELD();
-	if (fd < 0 || tas_load(&sh->blocks) || tas_load(&bell->sleeping) == 0 ||
-		tas_xchg(&bell->sleeping, 0) == 0)
-		return; /* S1 */
-	write_evq(core, app, fd);
+	if (fd < 0 || tas_load(&bell->sleeping) == 0 || tas_xchg(&bell->sleeping, 0) == 0)
+		return 1; /* S1 */
+	TAS_YIELD();
+	if (!fp_wake(&core->waker, fd)) {
+		tas_store(&bell->sleeping, 1);
+		core->cnt.wakes_late++;
+		return 0;
+	}
+	core->cnt.app_wakes++;
+	return 1;
+}
+
+/* 0 = the rest stays in the list for the next round. */
+static int wake_app(struct fp_core *core, struct fp_app *app)
+{
+	struct fp_app_core *ac = core->apps[app->id];
+
+	for (; ac->wake_evqs; ac->wake_evqs &= ac->wake_evqs - 1)
+		if (!wake_evq(core, app, (uint32_t)__builtin_ctzll(ac->wake_evqs)))
+			return 0;
+	ac->wake_listed = 0;
+	return 1;
 }
 
 void fp_wakes_flush(struct fp_core *core)
@@ -158,23 +154,14 @@ void fp_wakes_flush(struct fp_core *core)
 		futex_wake(core->wakes[i]);
 	core->cnt.app_wakes += core->nwakes;
 	core->nwakes = 0;
-	for (i = 0; i < core->nwake_apps; i++) {
-		struct fp_app *app = &core->fp->apps[core->wake_apps[i]];
-		struct fp_app_core *ac = core->apps[app->id];
-		uint64_t evqs = ac->wake_evqs;
-
-		ac->wake_evqs = 0;
-		ac->wake_listed = 0;
-		for (; evqs; evqs &= evqs - 1)
-			wake_evq(core, app, (uint32_t)__builtin_ctzll(evqs));
+	while (core->nwake_apps > 0) {
+		if (!wake_app(core, &core->fp->apps[core->wake_apps[core->nwake_apps - 1]]))
+			return;
+		core->nwake_apps--;
 	}
-	core->nwake_apps = 0;
 }
 
-/*
- * From the slow path. Its thread must not block on a program's descriptor, so a core writes it
- * (FP_MSG_WAKE).
- */
+/* From the slow path; the eventfd is written by a core (FP_MSG_WAKE). */
 void fp_app_notify(struct fp *fp, struct fp_app *app, uint32_t evq, uint32_t slot)
 {
 	struct sp_msg m = {.type = FP_MSG_WAKE, .id = app->id, .gen = evq};
@@ -192,10 +179,10 @@ void fp_app_notify(struct fp *fp, struct fp_app *app, uint32_t evq, uint32_t slo
 	}
 	if (tas_load(&bell->sleeping) == 0)
 		return;
-	/* The core empties its ring within a round, unless it is blocked itself. */
+	/* The core empties its ring within a round. */
 	while (fp_send(fp, slot % fp->ncores, &m) == -EAGAIN &&
 		fp->cores[slot % fp->ncores].started)
-		fp_watch(fp);
+		tas_cpu_relax();
 }
 
 /* The core's side of FP_MSG_WAKE. */

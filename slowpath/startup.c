@@ -225,6 +225,7 @@ static int start_cores(struct sp *sp)
 			.corrupt = sp->conf.fault_corrupt}};
 	uint8_t plen;
 	uint32_t i;
+	int err;
 
 	for (i = 0; i < TAS_MAX_CORES; i++)
 		fc.cpus[i] = i < sp->conf.cpus.n ? atoi(sp->conf.cpus.item[i]) : -1;
@@ -235,7 +236,10 @@ static int start_cores(struct sp *sp)
 		sp_warn("start", "frames are harmed on purpose: options fault_* are for tests");
 	if (sp_host_cpus(&sp->conf) != 0)
 		return -EINVAL;
-	return sp_complain("start", "cannot make the fast path", fp_create(&fc, &sp->fp));
+	err = fp_create(&fc, &sp->fp);
+	if (err == -EAGAIN || err == -ENOSYS)
+		sp_error("start", "the cores wake programs by asynchronous I/O: see fs.aio-max-nr");
+	return sp_complain("start", "cannot make the fast path", err);
 }
 
 static void stop_cores(struct sp *sp)

@@ -38,6 +38,7 @@
 	X(challenge_acks, "frames", "challenge ACKs sent (RFC 5961)")                                                  \
 	X(app_rings, "slots", "slots that programs rang for")                                                          \
 	X(app_wakes, "times", "programs woken by eventfd or futex")                                                    \
+	X(wakes_late, "times", "wakes that had to wait a round: the kernel had no memory for them")                      \
 	X(groups_moved, "groups", "flow groups taken over from another core")                                          \
 	X(flows_moved, "flows", "flows taken over with them")                                                          \
 	X(exceptions, "frames", "frames given to the slow path")                                                       \

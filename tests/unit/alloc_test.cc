@@ -3,6 +3,10 @@
 #include <cstdio>
 #include <dirent.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include "engine.h"
 extern "C" {
 #include "alloc.h"
@@ -102,6 +106,39 @@ TEST(Alloc, every_allocation_of_the_set_up_may_fail)
 	}
 	EXPECT_GE(refused, (int)total - 6);
 	nic_close(port);
+}
+
+/* From now on io_setup(2) fails in this process as it does when fs.aio-max-nr is used up. */
+void use_up_aio()
+{
+	sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	sock_fprog prog = {sizeof(code) / sizeof(code[0]), code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) != 0)
+		_exit(1);
+}
+
+TEST(Alloc, no_aio_context_is_no_fast_path)
+{
+	auto child = [] {
+		struct nic *port = mem_nic_open(2, true);
+		fp_conf conf = small_conf(port);
+		struct fp *fp = nullptr;
+		int fds = descriptors();
+
+		use_up_aio();
+		_exit(fp_create(&conf, &fp) == -EAGAIN && fp == nullptr && descriptors() == fds
+				? 0
+				: 2);
+	};
+
+	EXPECT_EXIT(child(), testing::ExitedWithCode(0), "");
 }
 
 } // namespace

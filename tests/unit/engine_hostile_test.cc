@@ -187,51 +187,6 @@ TEST(HostileProgram, LiesWithinTheBounds)
 	}
 }
 
-/*
- * The eventfd is the program's: it can fill the counter and make writes block. The core is freed by
- * the slow path's look at it, and the other program is served.
- */
-TEST(HostileProgram, MakesTheWakeUpBlock)
-{
-	Engine e(1, true, 100, fp_now_ns());
-	Program p(e, 1), victim(e, 2);
-	Conn c(e, 5, 77, 0x1122), vc(e, 6, 99, 0x5566);
-	Socket s(p, 9, 77), vs(victim, 3, 99);
-	uint64_t full = 0xfffffffffffffffe;
-	fp_event ev;
-	bool bad = false;
-
-	c.install_in(p, 9);
-	vc.install_in(victim, 3);
-	c.peer->shut_when_done = vc.peer->shut_when_done = false;
-	e.run();
-	close(p.app->evq_fd[0]);
-	p.app->evq_fd[0] = eventfd(0, 0);
-	ASSERT_EQ(write(p.app->evq_fd[0], &full, 8), 8);
-	p.evq(0)->sleeping = 1;
-	c.peer->to_write = vc.peer->to_write = 1000;
-	ASSERT_EQ(fp_start(e.fp), 0);
-	for (Conn *x : {&c, &vc}) {
-		x->peer->set_time(fp_now_ns());
-		x->peer->program();
-		x->peer->output();
-		if (x == &c)
-			x->deliver();
-	}
-	for (int i = 0; i < 3000 && !bad; i++) {
-		while (fp_event_next(e.fp, &ev))
-			bad |= ev.type == FP_EV_APP_BAD && ev.id == 1;
-		usleep(10000);
-	}
-	EXPECT_TRUE(bad);
-	vc.deliver();
-	for (int i = 0; i < 3000 && tas_load_acq(&vs.s().rx_head) < 1000; i++)
-		usleep(10000);
-	fp_stop(e.fp);
-	EXPECT_EQ(vs.recv(), 1000u);
-	EXPECT_EQ(e.cnt().refuse_evq, 1u);
-}
-
 /* A program with many flows, each on an event queue of its own whose descriptor blocks whoever writes it. */
 struct Blocking {
 	static constexpr uint32_t kQueues = 8;
@@ -273,36 +228,45 @@ struct Blocking {
 	}
 };
 
-/* One blocked write is the end: neither its other queues nor the resets of its flows block again. */
-TEST(HostileProgram, BlocksTheCoreOnceHoweverManyQueuesItHas)
+/* The eventfds are the program's: it fills their counters and lets a write wait. A hang here is the failure. */
+TEST(HostileProgram, FillsItsEventfds_NobodyWaits)
 {
 	Blocking t;
-	size_t closed = 0;
-	fp_event ev;
+	Program victim(t.e, 2);
+	Conn vc(t.e, 50, 500, 0x5566);
+	Socket vs(victim, 3, 500);
+	uint64_t v;
 
-	ASSERT_EQ(fp_start(t.e.fp), 0);
-	for (int i = 0; i < 6000 && closed < Blocking::kQueues; i++) {
-		while (fp_event_next(t.e.fp, &ev))
-			closed += ev.type == FP_EV_CLOSED;
-		for (uint32_t q = 0; q < Blocking::kQueues; q++)
-			tas_store(&t.p.evq(q)->sleeping, 1); /* again and again */
-		usleep(10000);
+	vc.install_in(victim, 3);
+	vc.peer->to_write = 1000;
+	victim.evq(0)->sleeping = 1;
+	settle(t.e, {&vc});
+	EXPECT_EQ(vs.recv(), 1000u);
+	EXPECT_GE(t.e.cnt().app_wakes, Blocking::kQueues + 1);
+	EXPECT_EQ(read(victim.app->evq_fd[0], &v, 8), 8) << "the other program is woken";
+	for (uint32_t q = 0; q < Blocking::kQueues; q++) {
+		EXPECT_EQ(t.p.evq(q)->sleeping, 0u);
+		EXPECT_EQ(read(t.p.app->evq_fd[q], &v, 8), 8);
+		EXPECT_EQ(v, UINT64_MAX) << "full";
 	}
-	fp_stop(t.e.fp);
-	EXPECT_EQ(closed, Blocking::kQueues) << "its flows were reset";
-	EXPECT_EQ(t.e.cnt().refuse_evq, 1u);
+	EXPECT_FALSE(t.p.app->bad) << "it harms itself only";
 }
 
-/* The daemon ends although a core is blocked: a hang here is the failure. */
-TEST(HostileProgram, CannotKeepTheDaemonFromStopping)
+/* It lets go each time before anybody has looked twice. Blocking a core is blocking a core. */
+TEST(HostileProgram, FillsItsEventfdAgainAndAgain_EveryWakeComesBack)
 {
-	Blocking t;
+	Engine e;
+	int fd = eventfd(0, 0);
+	uint64_t full = UINT64_MAX - 1, v;
 
-	ASSERT_EQ(fp_start(t.e.fp), 0);
-	while (!tas_load(&t.e.core().writing))
-		usleep(1000);
-	fp_stop(t.e.fp);
-	EXPECT_EQ(t.e.cnt().refuse_evq, 1u);
+	for (int i = 0; i < 1000; i++) {
+		ASSERT_EQ(write(fd, &full, 8), 8);
+		ASSERT_EQ(fp_wake(&e.core().waker, fd), 1) << i;
+		ASSERT_EQ(fp_wake(&e.core().waker, fd), 1) << i;
+		ASSERT_EQ(read(fd, &v, 8), 8);
+		ASSERT_EQ(v, UINT64_MAX);
+	}
+	close(fd);
 }
 
 } // namespace

@@ -238,6 +238,52 @@ TEST(Engine, SleepingQueueIsWrittenOnce)
 	EXPECT_EQ(t.s.s().wake, 1u);
 }
 
+/* More wakes than the kernel keeps completions for. */
+TEST(Engine, EventfdIsWrittenAsOftenAsAsked)
+{
+	Engine e;
+	int fd = eventfd(0, EFD_NONBLOCK);
+	uint64_t v = 0;
+
+	for (int i = 0; i < 5000; i++)
+		ASSERT_EQ(fp_wake(&e.core().waker, fd), 1) << i;
+	EXPECT_EQ(read(fd, &v, 8), 8);
+	EXPECT_EQ(v, 5000u);
+	close(fd);
+}
+
+/* The kernel cannot take a wake now: it is not forgotten, nor is the program while one is due. */
+TEST(Engine, WakeThatFails_IsTriedAgainNextRound)
+{
+	Connected t;
+	fp_waker good = t.e.core().waker;
+	uint64_t v = 0;
+
+	t.p.evq(0)->sleeping = 1;
+	t.e.core().waker.context = 1; /* there is none */
+	t.c.peer->to_write = 3000;
+	t.c.peer->shut_when_done = false;
+	t.c.peer->program();
+	t.c.peer->output();
+	t.c.deliver();
+	for (int i = 0; i < 3; i++)
+		fp_core_poll(&t.e.core(), t.e.now);
+	EXPECT_EQ(t.p.evq(0)->sleeping, 1u);
+	EXPECT_EQ(read(t.p.app->evq_fd[0], &v, 8), -1);
+	EXPECT_GE(t.e.cnt().wakes_late, 2u);
+	EXPECT_EQ(t.e.cnt().app_wakes, 0u);
+	EXPECT_EQ(t.e.next(), 0u) << "the core must not sleep";
+	t.e.send_all(SP_APP_DEL, 1);
+	for (int i = 0; i < 20; i++)
+		t.e.pass(30ull * 1000000000);
+	EXPECT_EQ(t.e.count(FP_EV_APP_GONE), 0u);
+	t.e.core().waker = good;
+	t.e.run();
+	EXPECT_EQ(t.p.evq(0)->sleeping, 0u);
+	EXPECT_EQ(read(t.p.app->evq_fd[0], &v, 8), 8);
+	EXPECT_EQ(t.e.count(FP_EV_APP_GONE), 1u);
+}
+
 TEST(Engine, NewsGoToTheQueueTheSlotNames)
 {
 	Connected t;
