@@ -58,20 +58,29 @@ static uint64_t *check_news(
 		return &core->cnt.refuse_rx_tail;
 	if (n->tx_head < f->tx_head || n->tx_head > c->tx_limit)
 		return &core->cnt.refuse_tx_head;
-	if ((f->flags & FP_F_TX_SHUT) && n->tx_head != f->tx_head)
-		return &core->cnt.refuse_tx_head;
 	return NULL;
 }
 
-static void set_flags(struct fp_flow *f, uint32_t want)
+/*
+ * Whose library does not look at TAS_SOCK_TX_SHUT may write after another holder has ended the
+ * stream: that connection is lost, not all that the program has.
+ */
+static int adds_after_end(const struct fp_flow *f, const struct news *n)
+{
+	return (f->flags & FP_F_TX_SHUT) && n->tx_head != f->tx_head;
+}
+
+static void set_flags(struct fp_flow *f, struct fp_flow_cold *c, uint32_t want)
 {
 	f->flags &= ~(FP_F_NODELAY | FP_F_CORK);
 	if (want & TAS_SOCK_NODELAY)
 		f->flags |= FP_F_NODELAY;
 	if (want & TAS_SOCK_CORK)
 		f->flags |= FP_F_CORK;
-	if (want & (TAS_SOCK_SHUT_WR | TAS_SOCK_CLOSED))
+	if (want & (TAS_SOCK_SHUT_WR | TAS_SOCK_CLOSED)) {
 		f->flags |= FP_F_TX_SHUT;
+		c->state |= TAS_SOCK_TX_SHUT;
+	}
 	if (want & TAS_SOCK_CLOSED)
 		f->flags |= FP_F_RX_CLOSED;
 }
@@ -107,6 +116,11 @@ static void bound_slot(struct fp_core *core, struct fp_app *app, uint32_t slot, 
 
 	load_news(fp_slot_sock(app, slot), &n);
 	broken = check_news(core, app, id, &n);
+	if (!broken && adds_after_end(f, &n)) {
+		core->cnt.refuse_tx_shut++;
+		fp_flow_close(core, id, FP_CLOSE_ABORTED, EPIPE, 1);
+		return;
+	}
 	if (!broken && !fp_stream_append(core->fp, id, n.tx_head, n.tx_first_pos, n.tx_first_chunk))
 		broken = &core->cnt.refuse_chunk;
 	if (broken) {
@@ -118,7 +132,7 @@ static void bound_slot(struct fp_core *core, struct fp_app *app, uint32_t slot, 
 		fp_flow_close(core, id, FP_CLOSE_ABORTED, 0, 1);
 		return;
 	}
-	set_flags(f, n.want);
+	set_flags(f, &core->fp->cold[id], n.want);
 	v = tcp_app(f, &core->fp->cold[id], &core->env, n.rx_tail, n.tx_head);
 	if (n.want & TAS_SOCK_CLOSED)
 		fp_rxlist_free(core, id);

@@ -161,6 +161,9 @@ static void go_on(struct lt_ctx *c, struct lt_desc *d, uint32_t slot, struct tas
 	memcpy(d->raddr, s->raddr, sizeof(d->raddr));
 	d->lport = s->lport;
 	d->rport = s->rport;
+	if (tas_load(&s->state) &
+		TAS_SOCK_TX_SHUT) /* by another holder, or the program before exec() */
+		tas_fetch_or(&d->flags, LT_D_SHUT_WR);
 	d->ctx = c;
 	d->slot = slot;
 	tas_store_rel(&d->s, s);

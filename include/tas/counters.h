@@ -73,6 +73,7 @@
 	X(drop_tx_error, "frames", "the device refused the frame")                                                     \
 	X(refuse_slot, "rings", "program rang for a slot it does not have")                                            \
 	X(refuse_tx_head, "slots", "program's tx_head went back or beyond its limit")                                  \
+	X(refuse_tx_shut, "slots", "program wrote after a holder of the connection had ended the stream")              \
 	X(refuse_rx_tail, "slots", "program's rx_tail went back or beyond rx_head")                                    \
 	X(refuse_chunk, "slots", "program named a chunk that it does not have")                                        \
 	X(refuse_take, "slots", "program took a connection that is not its")                                           \

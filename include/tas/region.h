@@ -85,6 +85,7 @@ static_assert(offsetof(struct tas_region, rx_wanted) == 192, "run-time line star
 #define TAS_SOCK_SUSPENDED  0x0040u /* the daemon restarts; reserved */
 #define TAS_SOCK_MOVING	    0x0080u /* another holder claims the connection: wait for MOVED */
 #define TAS_SOCK_MOVED	    0x0100u /* it has left this slot; what A said up to rx_kept and tx_limit was heard */
+#define TAS_SOCK_TX_SHUT    0x0200u /* a holder has ended the stream: whoever has it next adds nothing */
 
 /* tas_sock.want bits, written by A. */
 #define TAS_SOCK_SHUT_WR  0x0001u /* tx_head is final: send FIN after it */

@@ -20,6 +20,6 @@ for source in "$TAS_SRC"/tests/preload/*.c; do
 	[ "$(grep -c ': done$' "$T/$name.tas")" -ge 1 ] || fail "$name: not one case ran"
 	say "$name: $(grep -c ': done$' "$T/$name.tas") cases, $(wc -l <"$T/$name.tas") lines, $n connections"
 done
-[ "$(tas_json drops 'counter("refuse_tx_head") + counter("refuse_rx_tail") + counter("refuse_chunk") + counter("refuse_slot") + counter("refuse_evq")')" = 0 ] ||
+[ "$(tas_json drops 'counter("refuse_tx_head") + counter("refuse_tx_shut") + counter("refuse_rx_tail") + counter("refuse_chunk") + counter("refuse_slot") + counter("refuse_evq")')" = 0 ] ||
 	fail "the service refused what libtas did: $(within 30 "${CTL[@]}" drops | grep refuse_)"
 tas_down

@@ -447,10 +447,34 @@ TEST(Park, HolderHasShutDown_NextOneCannotWrite)
 	t.s->want(TAS_SOCK_SHUT_WR);
 	t.e.run();
 	t.hand_to(t.b, 3);
+	EXPECT_TRUE(t.s->state() & TAS_SOCK_TX_SHUT);
 	t.until([&] { return (t.s->state() & TAS_SOCK_TX_FIN) != 0; });
 	EXPECT_EQ(t.c.peer->rx_data_end(), 1000u);
 	t.c.peer->to_write = 5000;
 	t.until([&] { return t.s->read == 5000; });
+}
+
+TEST(Park, HolderHasShutDown_NextOneWritesAllTheSame_OnlyThatConnectionDies)
+{
+	Held t;
+	Conn other{t.e, 6, 78, 0x1133};
+	Socket o(t.b, 10, 78);
+
+	other.install_in(t.b, 10);
+	t.s->want(TAS_SOCK_SHUT_WR);
+	t.e.run();
+	t.hand_to(t.b, 3);
+	EXPECT_EQ(t.s->send(100), 100u);
+	t.e.run();
+	ASSERT_EQ(t.e.count(FP_EV_CLOSED), 1u);
+	EXPECT_EQ(t.e.last(FP_EV_CLOSED)->id, 5u);
+	EXPECT_TRUE(t.s->state() & TAS_SOCK_ERROR);
+	EXPECT_EQ(t.e.cnt().refuse_tx_shut, 1u);
+	EXPECT_EQ(t.e.cnt().refuse_tx_head, 0u);
+	EXPECT_EQ(t.e.count(FP_EV_APP_BAD), 0u);
+	EXPECT_FALSE(o.state() & TAS_SOCK_ERROR);
+	o.want(TAS_SOCK_ABORT | TAS_SOCK_CLOSED);
+	t.e.run();
 }
 
 /* Hostile programs, want of memory. */

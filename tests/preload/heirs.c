@@ -1,0 +1,150 @@
+/*
+ * heirs.c - what fork children, and the next program after exec(), find of the connections that
+ * they inherit: what another holder did to them before.
+ */
+#include "peers.h"
+
+static char self[4096];
+
+static int end_of(pid_t pid)
+{
+	int status;
+
+	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+	return status;
+}
+
+/* This program again, as `role` of descriptor fd, in a child. */
+static pid_t become(const char *role, int fd)
+{
+	char number[16];
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	snprintf(number, sizeof(number), "%d", fd);
+	execl(self, self, role, case_name, number, NULL);
+	_exit(127);
+}
+
+/* ---- one holder has ended the stream ---- */
+
+static void child_shuts(int fd)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		CHECK(shutdown(fd, SHUT_WR) == 0);
+		_exit(0);
+	}
+	out("child %#x", (unsigned)end_of(pid));
+	CHECK(hear() == 0); /* the peer has seen the end */
+}
+
+static void test_half_closed(void)
+{
+	int fd = accepted();
+
+	child_shuts(fd);
+	result("send", send(fd, "hello", 5, MSG_NOSIGNAL));
+	tell(0);
+	close(fd);
+}
+
+static void peer_sees_end(void)
+{
+	int fd = connect_there();
+	char c;
+
+	tell((int)recv(fd, &c, 1, 0));
+	hear();
+	close(fd);
+}
+
+/* The same, and the program goes on with a connection that has nothing to do with it. */
+static void test_bystander(void)
+{
+	int l = listen_here(0, 16), fd = accept(l, NULL, NULL), other = accept(l, NULL, NULL);
+	char buf[8];
+
+	CHECK(fd >= 0 && other >= 0);
+	child_shuts(fd);
+	result("send", send(fd, "hello", 5, MSG_NOSIGNAL));
+	tell(0);
+	result("other recv", recv(other, buf, 5, MSG_WAITALL));
+	result("other send", send(other, "hello", 5, MSG_NOSIGNAL));
+	out("peer got %d", hear());
+	close(fd);
+	close(other);
+	close(l);
+}
+
+static void peer_bystander(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	int fd = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0);
+	char buf[8];
+
+	CHECK(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	CHECK(connect(other, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	tell((int)recv(fd, buf, 1, 0));
+	hear();
+	say_to(other, "hello");
+	tell((int)recv(other, buf, 5, MSG_WAITALL));
+}
+
+/* Two children from before: one ends the stream, the other writes. */
+static void test_sibling(void)
+{
+	int fd = accepted(), gate[2];
+	char c;
+	pid_t pid;
+
+	CHECK(pipe(gate) == 0);
+	pid = fork();
+	if (pid == 0) {
+		CHECK(read(gate[0], &c, 1) == 1);
+		result("send", send(fd, "hello", 5, MSG_NOSIGNAL));
+		_exit(0);
+	}
+	child_shuts(fd);
+	CHECK(write(gate[1], "x", 1) == 1);
+	out("child %#x", (unsigned)end_of(pid));
+	tell(0);
+	close(fd);
+}
+
+static void write_as_heir(int fd)
+{
+	result("send", send(fd, "hello", 5, MSG_NOSIGNAL));
+}
+
+/* exec() after shutdown(): nothing but the descriptor is left of it in the program. */
+static void test_exec_shut(void)
+{
+	int fd = accepted();
+
+	CHECK(shutdown(fd, SHUT_WR) == 0);
+	CHECK(hear() == 0);
+	out("child %#x", (unsigned)end_of(become("--write", fd)));
+	tell(0);
+	close(fd);
+}
+
+static const struct tcase cases[] = {
+	{"half_closed", test_half_closed, peer_sees_end},
+	{"bystander", test_bystander, peer_bystander},
+	{"sibling", test_sibling, peer_sees_end},
+	{"exec_shut", test_exec_shut, peer_sees_end},
+};
+
+int main(int argc, char **argv)
+{
+	CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+	if (argc == 4 && strcmp(argv[1], "--write") == 0) {
+		case_name = argv[2];
+		write_as_heir(atoi(argv[3]));
+		return 0;
+	}
+	return RUN(argc, argv, cases);
+}
