@@ -4,15 +4,23 @@
 #include "core.h"
 #include "tas/seq.h"
 
+static int is_here(const struct fp_core *core, const struct sp_msg *m)
+{
+	const struct fp_flow *f;
+
+	if (m->id == FP_FLOW_NONE || m->id > core->fp->max_flow)
+		return 0;
+	f = &core->fp->flows[m->id];
+	return (f->flags & FP_F_USED) && f->gen == m->gen && f->core == core->id;
+}
+
 /* The flow a message is about, unless it is gone or another by now. */
 static struct fp_flow *flow_of(struct fp_core *core, const struct sp_msg *m)
 {
-	struct fp_flow *f;
-
-	if (m->id == FP_FLOW_NONE || m->id > core->fp->max_flow)
-		return NULL;
-	f = &core->fp->flows[m->id];
-	return (f->flags & FP_F_USED) && f->gen == m->gen && f->core == core->id ? f : NULL;
+	if (is_here(core, m))
+		return &core->fp->flows[m->id];
+	core->cnt.drop_msg_flow++;
+	return NULL;
 }
 
 static void abort_flow(struct fp_core *core, const struct sp_msg *m)

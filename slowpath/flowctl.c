@@ -104,6 +104,8 @@ static uint32_t home_of(struct sp *sp, uint32_t core, const struct sp_msg *m)
 	case SP_CC_SET:
 	case SP_FRAME:
 	case SP_PMTU:
+	case SP_FLOW_MOVE:
+	case SP_FLOW_FINISH:
 		c = sp_conn_get(sp, m->id);
 		return c != NULL && c->gen == m->gen ? fp_core_of(sp->fp, &c->tuple) : core;
 	default:
@@ -235,7 +237,9 @@ int sp_flow_grant(struct sp *sp, const struct sp_conn *c, uint32_t app, uint32_t
 
 	m.u.grant.app = app;
 	m.u.grant.slot = slot;
-	return sp->backlog[core].count == 0 ? put(sp, core, &m) : -EAGAIN;
+	if (sp_flow_paused(sp) || sp->backlog[core].count != 0)
+		return -EAGAIN;
+	return put(sp, core, &m);
 }
 
 void sp_flow_park(struct sp *sp, const struct sp_conn *c, uint32_t from)

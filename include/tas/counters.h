@@ -79,6 +79,7 @@
 	X(refuse_take, "slots", "program took a connection that is not its")                                           \
 	X(refuse_evq, "slots", "program named an event queue that it does not have")                                   \
 	X(flow_table_full, "times", "flow table part full")                                                            \
+	X(drop_msg_flow, "messages", "from the slow path, about a flow that is no longer here")                              \
 	X(faults, "frames", "frames harmed on purpose (options fault_*, for tests)")
 
 #define TAS_SP_COUNTERS(X)                                                                                             \

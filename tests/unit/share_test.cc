@@ -11,6 +11,8 @@
 extern "C" {
 #include "cmd.h"
 #include "conn/share.h"
+#include "flowctl.h"
+#include "round.h"
 }
 
 namespace
@@ -503,6 +505,45 @@ TEST_F(ShareRandom, AsTheModel)
 		end(conns.begin()->first);
 	EXPECT_EQ(records(), 0u);
 	EXPECT_EQ(a->nshared, 0u);
+}
+
+/* Its group is on its way between two cores: neither would know of the message. */
+TEST_F(Share, Claim_WhileItsGroupMoves_Again)
+{
+	struct sp_conn *c = conn(a, 3);
+	struct sp_app *b = forked(a);
+
+	fake_forget();
+	sp_flow_pause(sp, fp_core_of(sp->fp, &c->tuple));
+	fake_moves = FP_MOVES_HANDING;
+	EXPECT_EQ(sp_share_claim(sp, c, b, 7), -EAGAIN);
+	EXPECT_EQ(fake_nmsgs, 0u);
+	fake_moves = FP_MOVES_NONE;
+}
+
+/* What waited while the group moved goes to the core that has the flow now. */
+TEST_F(Share, ReleaseAndFinish_WhileItsGroupMoves_ToTheNewCore)
+{
+	struct sp_conn *c = conn(a, 3);
+	struct sp_app *b = forked(a);
+	uint32_t old = fp_core_of(sp->fp, &c->tuple);
+
+	fake_forget();
+	sp_flow_pause(sp, old);
+	fake_moves = FP_MOVES_HANDING;
+	EXPECT_EQ(sp_share_release(sp, c, a), 1);
+	EXPECT_EQ(sp_share_release(sp, c, b), 0);
+	EXPECT_EQ(fake_nmsgs, 0u);
+	fake_moves = FP_MOVES_SETTLING;
+	fake_swapped = 1;
+	sp_round(sp);
+	ASSERT_EQ(fake_nmsgs, 2u);
+	EXPECT_EQ(fake_msgs[0].m.type, (uint32_t)SP_FLOW_MOVE);
+	EXPECT_EQ(fake_msgs[0].core, 1 - old);
+	EXPECT_EQ(fake_msgs[1].m.type, (uint32_t)SP_FLOW_FINISH);
+	EXPECT_EQ(fake_msgs[1].core, 1 - old);
+	fake_moves = FP_MOVES_NONE;
+	fake_swapped = 0;
 }
 
 } /* namespace */
