@@ -96,8 +96,9 @@ struct fp_pieces {
 	struct iovec iov[NIC_BURST];
 };
 
-#define FP_GROUP_HOLD 0xffu	  /* fp_core.route: the group is coming, its frames wait */
-#define FP_SOURCE_SP  0xfffffffeu /* fp_core.source: the slow path */
+#define FP_LISTENER_NONE 0xffffffffu /* fp_flow_cold.listener: no queue's word is a right to it */
+#define FP_GROUP_HOLD	 0xffu	     /* fp_core.route: the group is coming, its frames wait */
+#define FP_SOURCE_SP	 0xfffffffeu /* fp_core.source: the slow path */
 
 /* One core's part in a move of flow groups (groups.c). */
 enum fp_move_step {

@@ -137,9 +137,10 @@ struct fp_flow_cold {
 	uint64_t hash;	/* keyed hash of the tuple */
 	uint32_t group; /* RSS bucket */
 	uint32_t conn;	/* slow path's connection id, relayed in events */
-	uint32_t listener, accept_entry, accept_ticket; /* while not taken */
-	int32_t close_error;				/* with FP_F_CLOSING */
-	uint64_t opened_ns;				/* CLOCK_MONOTONIC */
+	uint32_t listener, accept_entry,
+		accept_ticket; /* listener: FP_LISTENER_NONE once it was in a slot */
+	int32_t close_error;   /* with FP_F_CLOSING */
+	uint64_t opened_ns;    /* CLOCK_MONOTONIC */
 	/* A flow that changed hands (park.c): who may take it, and what earlier holders wrote. */
 	uint32_t grant_app, grant_slot;
 	uint64_t tx_own_base,

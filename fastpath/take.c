@@ -42,6 +42,7 @@ void fp_slot_bind(struct fp_core *core, uint32_t id, struct fp_app *app, uint32_
 	f->app = (uint16_t)app->id;
 	f->slot = slot;
 	f->evq = 0;
+	fp->cold[id].listener = FP_LISTENER_NONE;
 	sh->slots[slot] = (struct fp_slot){.rx_first = TAS_CHUNK_NONE, .gen = f->gen};
 	write_binding(fp, id, s);
 	fp_slot_stats(fp, id);
@@ -77,7 +78,8 @@ void fp_slot_forget(struct fp_core *core, struct fp_app *app, uint32_t slot)
 }
 
 /*
- * Does the entry of the listener's queue say that this program has claimed the flow? The slow path
+ * Does the entry of the listener's queue say that this program has claimed the flow? Asked until the
+ * flow is bound for the first time; later the entry, and the listener's id, are others'. The slow path
  * may take the segment away at any time: fp_listener_set waits while a core names it in `reading`
  * (L1).
  */

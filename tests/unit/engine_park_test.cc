@@ -678,4 +678,59 @@ TEST_P(ParkRandom, EveryByteArrivesWhereverItIs)
 
 INSTANTIATE_TEST_SUITE_P(Seeds, ParkRandom, testing::Range(1u, 41u));
 
+/* The queue's word is the right to a connection until it is accepted, not afterwards: who holds the listener has no claim to what others took. */
+TEST(Park, AcceptedConnectionWaitsWithNobody_OtherHolderOfTheListenerCannotTakeIt)
+{
+	Engine e;
+	Program a{e, 1}, b{e, 2};
+	std::vector<uint8_t> lmem(sizeof(tas_listen));
+	auto *l = (tas_listen *)lmem.data();
+	Conn c(e, 5, 77, 0x1122);
+	Socket s(a, 9, 77), thief(b, 4, 77);
+	sp_msg m;
+
+	c.install_accepted(l, 3, 0, 4000);
+	l->queue[0].word = TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, 1, 4000);
+	s.take(5);
+	e.run();
+	ASSERT_TRUE(s.known());
+	l->queue[0].word = TAS_ACCEPT_EMPTY; /* FP_EV_TAKEN */
+	c.peer->to_write = 1000;
+	settle(e, {&c});
+	/* Forked, and the parent has closed: the child has not used it yet. */
+	memset(&m, 0, sizeof(m));
+	m.type = SP_FLOW_MOVE;
+	m.id = 5;
+	m.gen = 77;
+	m.u.grant.slot = FP_SLOT_NONE;
+	m.u.grant.from = 1;
+	e.send(0, m);
+	e.run();
+	ASSERT_TRUE(s.state() & TAS_SOCK_MOVED);
+	l->queue[0].word = TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, 2, 4000);
+	thief.take(5);
+	e.run();
+	EXPECT_EQ(e.cnt().refuse_take, 1u);
+	EXPECT_NE(c.f().app, 2u) << "program 2 reads " << thief.recv() << " bytes";
+}
+
+/* One that was never in a queue names a place in some listener's all the same. */
+TEST(Park, ConnectedConnectionWaitsWithNobody_NoQueueIsARightToIt)
+{
+	Held t;
+	std::vector<uint8_t> lmem(sizeof(tas_listen));
+	auto *l = (tas_listen *)lmem.data();
+	Socket thief(t.d, 4, 77);
+	const fp_flow_init &in = t.c.init;
+
+	l->queue[in.accept_entry].word = TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, 3, in.accept_ticket);
+	fp_listener_set(t.e.fp, in.listener, l);
+	t.move(nullptr, 0);
+	thief.take(5);
+	t.e.run();
+	EXPECT_EQ(t.e.cnt().refuse_take, 1u);
+	EXPECT_EQ(t.c.f().app, (uint16_t)FP_APP_NONE);
+	thief.want(TAS_SOCK_CLOSED);
+}
+
 } /* namespace */
