@@ -124,6 +124,19 @@ static int is_decided(
 	       (core->fp->flows[id].core != core->id || may_take(core, id, app, slot));
 }
 
+/*
+ * A FLOW_INSTALL or FLOW_MOVE that decides was sent before the program could know of it: takes
+ * messages until it has come. 0 = the rest must wait for another round.
+ */
+static int hear_what_decides(
+	struct fp_core *core, const struct fp_app *app, uint32_t slot, uint32_t id, uint32_t gen)
+{
+	while (!is_decided(core, app, slot, id, gen))
+		if (fp_msgs_poll(core) == 0)
+			return !spsc_pending(&core->msgs);
+	return 1;
+}
+
 /* The connection does not exist (any more) or is another's: the slot answers with an error under
  * that gen. */
 static void refuse(
@@ -189,21 +202,23 @@ void fp_slot_take(struct fp_core *core, struct fp_app *app, uint32_t slot)
 	struct fp_app_shared *sh = app->core_priv;
 	struct tas_sock *s = fp_slot_sock(app, slot);
 	uint32_t want = tas_load_acq(&s->want), id, gen, owner;
+	int heard, exists;
 
+	if (!(want & TAS_SOCK_TAKE))
+		return;
 	id = tas_load(&s->take_flow);
 	gen = tas_load(&s->take_gen);
-	if (!(want & TAS_SOCK_TAKE) || sh->slots[slot].gen == gen)
-		return; /* a late ring of a binding that is over */
-	/* Its FLOW_INSTALL or FLOW_MOVE was sent before the program could know of it. */
-	while (!is_decided(core, app, slot, id, gen) && fp_msgs_poll(core) != 0)
-		;
-	if (!flow_is(fp, id, gen)) {
-		refuse(core, app, slot, gen, want);
+	heard = hear_what_decides(core, app, slot, id, gen);
+	exists = flow_is(fp, id, gen);
+	owner = exists ? tas_load(&fp->flows[id].core) : core->id;
+	if (owner != core->id || !heard) {
+		fp_slot_pass(core, owner, app, slot);
 		return;
 	}
-	owner = tas_load(&fp->flows[id].core);
-	if (owner != core->id) {
-		fp_slot_pass(core, owner, app, slot);
+	if (sh->slots[slot].gen == gen)
+		return; /* a late ring of a binding that is over: no message has granted it anew */
+	if (!exists) {
+		refuse(core, app, slot, gen, want);
 		return;
 	}
 	if (!may_take(core, id, app, slot)) {

@@ -733,4 +733,28 @@ TEST(Park, ConnectedConnectionWaitsWithNobody_NoQueueIsARightToIt)
 	thief.want(TAS_SOCK_CLOSED);
 }
 
+/*
+ * The order to hand over is in the ring behind others, and the holder, who has had the connection in this slot
+ * before, asks already.
+ */
+TEST(Park, BackIntoTheSameSlot_AskedBeforeTheCoreHasHeard)
+{
+	Held t;
+	sp_msg m, grant = t.message(SP_FLOW_MOVE);
+
+	t.hand_to(t.b, 3);
+	t.drop();
+	memset(&m, 0, sizeof(m));
+	m.type = SP_CC_SET;
+	for (uint32_t i = 0; i < FP_BUDGET_MSGS; i++)
+		t.e.send(0, m);
+	grant.u.grant.app = 1;
+	grant.u.grant.slot = 9;
+	t.e.send(0, grant);
+	t.a.sock(9).gen = 0; /* as libtas does */
+	EXPECT_TRUE(t.take(t.a, 9, 0, 0));
+	t.e.pass(1000000000);
+	EXPECT_TRUE(t.s->known()) << "a second later";
+}
+
 } /* namespace */
