@@ -16,7 +16,6 @@ static void fill_identity(struct fp_core *core, uint32_t id, const struct fp_flo
 	struct fp_flow_cold *c = &core->fp->cold[id];
 	const struct tas_tuple *t = &in->tuple;
 
-	f->flags |= FP_F_USED;
 	if (!tas_addr_is_v4(t->laddr))
 		f->flags |= FP_F_V6;
 	f->laddr_lo = tas_addr_v4(t->laddr);
@@ -42,6 +41,8 @@ static void fill_identity(struct fp_core *core, uint32_t id, const struct fp_flo
 	c->opened_ns = core->env.now_ns;
 	c->state = TAS_SOCK_OPEN;
 	fp_rxlist_init(f, c);
+	/* Last (I1: pairs with flow_is): other cores read gen and core of a flow that is used. */
+	tas_store_rel(&f->flags, f->flags | FP_F_USED);
 }
 
 /* Enters the flow into the table; 0 = its group's part is full. */

@@ -106,7 +106,7 @@ static int flow_is(const struct fp *fp, uint32_t id, uint32_t gen)
 	if (id == FP_FLOW_NONE || id > fp->max_flow)
 		return 0;
 	f = &fp->flows[id];
-	return (tas_load(&f->flags) & FP_F_USED) && tas_load(&f->gen) == gen;
+	return (tas_load_acq(&f->flags) & FP_F_USED) && tas_load(&f->gen) == gen; /* I1 */
 }
 
 /* By accept(), or as a holder that the slow path has granted it to. */
