@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include "core.h"
+#include "tas/yield.h"
 
 /* What the program says for the last time. 0 = the flow ended over it, or the program has closed it. */
 static int last_words(struct fp_core *core, uint32_t id)
@@ -88,14 +89,20 @@ static int may_be_granted(const struct fp_core *core, uint32_t app, uint32_t slo
 	       tas_load(&core->fp->apps[app].slot_flow[slot]) == FP_FLOW_NONE;
 }
 
-/* A grant that was not used: its slot learns that the flow has gone elsewhere. */
+/*
+ * A grant that was not used: its slot learns that the flow has gone elsewhere, unless another core
+ * binds the slot at this moment.
+ */
 static void withdraw(struct fp_core *core, uint32_t id)
 {
 	struct fp_flow_cold *c = &core->fp->cold[id];
-	uint32_t app = c->grant_app, slot = c->grant_slot;
+	uint32_t app = c->grant_app, slot = c->grant_slot, none = FP_FLOW_NONE;
 
 	c->grant_app = FP_APP_NONE;
-	if (app != FP_APP_NONE && may_be_granted(core, app, slot))
+	if (app == FP_APP_NONE || !may_be_granted(core, app, slot))
+		return;
+	TAS_YIELD();
+	if (tas_cas(&core->fp->apps[app].slot_flow[slot], &none, FP_FLOW_HELD))
 		leave_slot(core, &core->fp->apps[app], slot, id);
 }
 
