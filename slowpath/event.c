@@ -91,6 +91,7 @@ void sp_event_input(struct sp *sp, const struct fp_event *ev)
 
 void sp_tick(struct sp *sp)
 {
+	nic_missed(sp->nic, &sp->cnt.drop_missed);
 	sp_loop_resume(sp);
 	sp_neigh_tick(sp);
 	sp_tw_tick(sp);

@@ -429,6 +429,17 @@ static int dpdk_tx(struct nic *n, uint32_t queue, const struct nic_txpkt *pkts, 
 	return sent;
 }
 
+static int dpdk_missed(struct nic *n, uint64_t *frames)
+{
+	struct rte_eth_stats stats;
+	int err = rte_eth_stats_get(((struct dpdk *)n->priv)->port, &stats);
+
+	if (err)
+		return err;
+	*frames = stats.imissed + stats.rx_nombuf;
+	return 0;
+}
+
 static int dpdk_rx_fd(struct nic *n, uint32_t queue)
 {
 	(void)n;
@@ -464,6 +475,7 @@ const struct nic_ops nic_dpdk_ops = {
 	.rx = dpdk_rx,
 	.rx_done = dpdk_rx_done,
 	.tx = dpdk_tx,
+	.missed = dpdk_missed,
 	.rx_fd = dpdk_rx_fd,
 	.steer = dpdk_steer,
 };

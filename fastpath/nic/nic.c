@@ -79,6 +79,11 @@ int nic_tx(struct nic *n, uint32_t queue, const struct nic_txpkt *pkts, int coun
 	return n->ops->tx(n, queue, pkts, count);
 }
 
+int nic_missed(struct nic *n, uint64_t *frames)
+{
+	return n->ops->missed ? n->ops->missed(n, frames) : -ENOTSUP;
+}
+
 int nic_rx_fd(struct nic *n, uint32_t queue)
 {
 	return n->ops->rx_fd(n, queue);

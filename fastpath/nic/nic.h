@@ -82,6 +82,10 @@ void nic_rx_done(struct nic *n, uint32_t queue);
  */
 int nic_tx(struct nic *n, uint32_t queue, const struct nic_txpkt *pkts, int count);
 
+/* Frames that the port had no room for, all queues, so far: 0 and *frames, or -errno and
+ * *frames as it was. A few system calls; slow path thread. */
+int nic_missed(struct nic *n, uint64_t *frames);
+
 /* Descriptor that is readable when the queue has frames, or -1: the port must be polled. */
 int nic_rx_fd(struct nic *n, uint32_t queue);
 
@@ -100,6 +104,7 @@ struct nic_ops {
 	int (*rx)(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max, uint64_t *lost);
 	void (*rx_done)(struct nic *n, uint32_t queue);
 	int (*tx)(struct nic *n, uint32_t queue, const struct nic_txpkt *pkts, int count);
+	int (*missed)(struct nic *n, uint64_t *frames); /* may be NULL */
 	int (*rx_fd)(struct nic *n, uint32_t queue);
 	int (*steer)(struct nic *n, uint32_t group, uint32_t queue);
 };

@@ -10,9 +10,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +41,7 @@
 			     */
 /* Not a multiple of 4096, or the starts of all buffers would share the same sets of the cache. */
 #define STRIDE	     (65600u + 5 * 64u)
-#define TX_QUEUE_LEN 4000 /* a full ring drops silently */
+#define TX_QUEUE_LEN 4000 /* a full ring drops: tap_missed */
 #define TSO_MAX	     65160u
 #define GONE_WAIT_US 1000000u /* a device whose process has just ended lives on for some 10 ms */
 
@@ -54,6 +57,18 @@ struct tap {
 	int ctl; /* socket for interface ioctls */
 	uint32_t nqueues;
 	struct queue queue[];
+};
+
+struct stats_question {
+	struct nlmsghdr head;
+	struct if_stats_msg what;
+};
+
+struct stats_answer {
+	struct nlmsghdr head;
+	struct if_stats_msg what;
+	struct rtattr attr;
+	uint8_t stats[1024]; /* struct rtnl_link_stats64, as long as this kernel has it */
 };
 
 _Static_assert(sizeof(struct virtio_net_hdr_mrg_rxbuf) == VNET_BYTES,
@@ -352,6 +367,40 @@ static int tap_tx(struct nic *n, uint32_t queue, const struct nic_txpkt *pkts, i
 	return i;
 }
 
+/* The answer to RTM_GETSTATS: rtnetlink(7), linux/if_link.h. */
+static int parse_missed(const struct stats_answer *a, size_t len, uint64_t *frames)
+{
+	const size_t at = offsetof(struct rtnl_link_stats64, tx_dropped);
+
+	if (len < offsetof(struct stats_answer, stats) + at + sizeof(*frames) ||
+		a->head.nlmsg_type != RTM_NEWSTATS || a->attr.rta_type != IFLA_STATS_LINK_64)
+		return -EPROTO;
+	memcpy(frames, a->stats + at, sizeof(*frames));
+	return 0;
+}
+
+/* What the kernel could not send to us. */
+static int tap_missed(struct nic *n, uint64_t *frames)
+{
+	const struct tap *t = n->priv;
+	struct stats_question q = {.head = {.nlmsg_len = sizeof(q),
+					   .nlmsg_type = RTM_GETSTATS,
+					   .nlmsg_flags = NLM_F_REQUEST},
+		.what = {.ifindex = if_nametoindex(t->name),
+			.filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64)}};
+	struct stats_answer a;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE), err;
+	ssize_t len = -1;
+
+	if (fd < 0)
+		return -errno;
+	if (send(fd, &q, sizeof(q), 0) >= 0)
+		len = recv(fd, &a, sizeof(a), 0);
+	err = len < 0 ? -errno : parse_missed(&a, (size_t)len, frames);
+	close(fd);
+	return err;
+}
+
 static int tap_rx_fd(struct nic *n, uint32_t queue)
 {
 	return ((struct tap *)n->priv)->queue[queue].fd;
@@ -373,6 +422,7 @@ const struct nic_ops nic_tap_ops = {
 	.rx = tap_rx,
 	.rx_done = tap_rx_done,
 	.tx = tap_tx,
+	.missed = tap_missed,
 	.rx_fd = tap_rx_fd,
 	.steer = tap_steer,
 };

@@ -58,6 +58,7 @@ extern uint32_t fake_nmsgs;
 extern struct fake_ring fake_rings[1024];
 extern uint32_t fake_nrings;
 extern uint64_t fake_neigh[FP_MAX_NEIGH];
+extern uint64_t fake_missed; /* frames that the port had no room for */
 /* How many messages a core takes before its ring is full. */
 extern uint32_t fake_ring_room;
 extern uint32_t fake_nodes; /* core c is on node c % fake_nodes; set before start() */

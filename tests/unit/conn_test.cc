@@ -241,4 +241,13 @@ TEST_F(Conn, Timers_ManyAtRandom_NeverEarlyNorLateByMoreThanASlot)
 		EXPECT_EQ(f, 1);
 }
 
+/* What the port itself has lost is asked of it once a second. */
+TEST_F(Conn, FramesThatThePortMissed_CountedWithinASecond)
+{
+	fake_missed = 5;
+	fake_advance(sp, FAKE_SECOND);
+	EXPECT_EQ(sp->cnt.drop_missed, 5u);
+	fake_missed = 0;
+}
+
 } // namespace

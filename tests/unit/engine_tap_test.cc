@@ -637,6 +637,45 @@ TEST(Tap, NameInUseIsRefused)
 	nic_close(b);
 }
 
+/* Nobody reads: of 6000 frames the queue holds some 4000, and what it does not hold is known. */
+TEST(Tap, WhatTheQueueHasNoRoomForIsCounted)
+{
+	const char *up = "ip addr add 10.99.0.1/24 dev tas-t3 && "
+			 "ip neigh add 10.99.0.9 lladdr 02:00:00:00:00:09 dev tas-t3";
+	std::string why;
+	struct nic *n = nullptr;
+	nic_conf nc;
+	nic_rxpkt pkts[NIC_BURST];
+	uint64_t lost = 0, missed = 77, read = 0;
+	sockaddr_in to = {};
+	int r;
+
+	if (!own_namespace(&why))
+		GTEST_SKIP() << why;
+	memset(&nc, 0, sizeof(nc));
+	nc.device = "tap:tas-t3";
+	nc.nqueues = 1;
+	ASSERT_EQ(nic_open(&nc, &n), 0);
+	ASSERT_EQ(system(up), 0);
+	ASSERT_EQ(nic_missed(n, &missed), 0);
+	EXPECT_EQ(missed, 0u);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	to.sin_family = AF_INET;
+	to.sin_port = htons(9);
+	to.sin_addr.s_addr = htonl(0x0a630009);
+	for (int i = 0; i < 6000; i++)
+		sendto(fd, "x", 1, MSG_DONTWAIT, (sockaddr *)&to, sizeof(to));
+	close(fd);
+	while ((r = nic_rx(n, 0, pkts, NIC_BURST, &lost)) > 0) {
+		read += (uint64_t)r;
+		nic_rx_done(n, 0);
+	}
+	ASSERT_EQ(nic_missed(n, &missed), 0);
+	EXPECT_GE(missed, 1000u);
+	EXPECT_GE(missed + read, 6000u);
+	nic_close(n);
+}
+
 TEST(Tap, DeletedDeviceIsAnError)
 {
 	std::string why;
