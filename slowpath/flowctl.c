@@ -23,7 +23,7 @@ static void release(struct sp_msg *m)
 static int grow(struct sp_backlog *b)
 {
 	uint32_t size = b->size == 0 ? BACKLOG_START : b->size * 2, i;
-	struct sp_msg *msgs = fp_malloc((size_t)size * sizeof(*msgs));
+	struct sp_waiting *msgs = fp_malloc((size_t)size * sizeof(*msgs));
 
 	if (msgs == NULL)
 		return -1;
@@ -36,13 +36,23 @@ static int grow(struct sp_backlog *b)
 	return 0;
 }
 
-static int append(struct sp_backlog *b, const struct sp_msg *m)
+static int append(struct sp_backlog *b, uint32_t core, const struct sp_msg *m)
 {
+	struct sp_waiting *w;
+
 	if (b->count == b->size && grow(b) != 0)
 		return -1;
-	b->msgs[(b->head + b->count) % b->size] = *m;
+	w = &b->msgs[(b->head + b->count) % b->size];
+	w->core = core;
+	w->m = *m;
 	b->count++;
 	return 0;
+}
+
+static void drop_first(struct sp_backlog *b)
+{
+	b->head = (b->head + 1) % b->size;
+	b->count--;
 }
 
 /* Into the ring; a connection that its core will now know may be shown to those who accept. */
@@ -63,78 +73,55 @@ static void flush_core(struct sp *sp, uint32_t core)
 {
 	struct sp_backlog *b = &sp->backlog[core];
 
-	while (b->count != 0 && put(sp, core, &b->msgs[b->head]) == 0) {
-		b->head = (b->head + 1) % b->size;
-		b->count--;
-	}
+	while (b->count != 0 && put(sp, core, &b->msgs[b->head].m) == 0)
+		drop_first(b);
 }
 
-/*
- * Memory for a message that must not be lost is memory we cannot do without: wait for the core
- * rather than lose an installed connection. The core never waits for us, so this ends.
- */
-static void send_waiting(struct sp *sp, uint32_t core, const struct sp_msg *m)
-{
-	sp_flow_flush(sp);
-	while (sp_flow_paused(sp) || sp->backlog[core].count != 0 || put(sp, core, m) != 0)
-		sp_flow_flush(sp);
-}
-
-static void send_msg(struct sp *sp, uint32_t core, const struct sp_msg *m)
+/* To the core behind what waits for it. 0, or -1: its ring is full and there is no memory. */
+static int deliver(struct sp *sp, uint32_t core, const struct sp_msg *m)
 {
 	struct sp_backlog *b = &sp->backlog[core];
 
-	if (!sp_flow_paused(sp) && b->count == 0 && put(sp, core, m) == 0)
-		return;
-	if (append(b, m) != 0)
-		send_waiting(sp, core, m);
+	if (b->count == 0 && put(sp, core, m) == 0)
+		return 0;
+	return append(b, core, m);
 }
 
-/* Whose message it is now: the core that has the flow's group, or `core` if it is not about a flow.
- */
+/* ---- while groups change hands ---- */
+
+#define NOBODY UINT32_MAX
+
+/* Whose message it is now: a flow's is for the core that has its group, NOBODY if it is gone; a program's for `core`. */
 static uint32_t home_of(struct sp *sp, uint32_t core, const struct sp_msg *m)
 {
 	const struct sp_conn *c;
 
-	switch (m->type) {
-	case SP_FLOW_INSTALL:
-		return fp_core_of(sp->fp, &m->u.install.tuple);
-	case SP_FLOW_ABORT:
-	case SP_FLOW_OPTS:
-	case SP_CC_SET:
-	case SP_FRAME:
-	case SP_PMTU:
-	case SP_FLOW_MOVE:
-	case SP_FLOW_FINISH:
-		c = sp_conn_get(sp, m->id);
-		return c != NULL && c->gen == m->gen ? fp_core_of(sp->fp, &c->tuple) : core;
-	default:
+	if (m->type == SP_APP_ADD || m->type == SP_APP_DEL)
 		return core;
-	}
+	c = sp_conn_get(sp, m->id);
+	return c != NULL && c->gen == m->gen ? fp_core_of(sp->fp, &c->tuple) : NOBODY;
 }
 
-/* What waited for the old owner goes to the new one where the flow has gone, in order. */
-static void redirect(struct sp *sp, uint32_t from)
+/* What was held goes where the flows are now, in the order in which it was sent. */
+static void hand_out(struct sp *sp)
 {
-	struct sp_backlog *b = &sp->backlog[from];
-	uint32_t n = b->count;
+	struct sp_backlog *held = &sp->held;
 
-	while (n-- > 0) {
-		struct sp_msg m = b->msgs[b->head];
-		uint32_t to = home_of(sp, from, &m);
+	while (held->count != 0) {
+		struct sp_waiting *w = &held->msgs[held->head];
+		uint32_t core = home_of(sp, w->core, &w->m);
 
-		b->head = (b->head + 1) % b->size;
-		b->count--;
-		while (append(&sp->backlog[to], &m) != 0)
-			flush_core(
-				sp, to); /* no memory: the core makes room, it never waits for us */
+		if (core == NOBODY)
+			release(&w->m);
+		else if (deliver(sp, core, &w->m) != 0)
+			return; /* no memory: the rest follows when the core has made room */
+		drop_first(held);
 	}
 }
 
-void sp_flow_pause(struct sp *sp, uint32_t from)
+void sp_flow_pause(struct sp *sp)
 {
 	sp->flow_paused = 1;
-	sp->paused_from = from;
 }
 
 int sp_flow_paused(struct sp *sp)
@@ -144,8 +131,31 @@ int sp_flow_paused(struct sp *sp)
 	if (fp_move_poll(sp->fp) == FP_MOVES_HANDING)
 		return 1;
 	sp->flow_paused = 0;
-	redirect(sp, sp->paused_from);
+	hand_out(sp);
 	return 0;
+}
+
+/* Nothing may be sent, or not before what was held. Else fp_core_of is the answer until the next pause. */
+static int holding(struct sp *sp)
+{
+	return sp_flow_paused(sp) || sp->held.count != 0;
+}
+
+/*
+ * Memory for a message that must not be lost is memory we cannot do without: wait for the core
+ * rather than lose an installed connection. The core never waits for us, so this ends.
+ */
+static void send_waiting(struct sp *sp, uint32_t core, const struct sp_msg *m)
+{
+	do {
+		sp_flow_flush(sp);
+	} while (holding(sp) || deliver(sp, core, m) != 0);
+}
+
+static void send_msg(struct sp *sp, uint32_t core, const struct sp_msg *m)
+{
+	if ((holding(sp) ? append(&sp->held, core, m) : deliver(sp, core, m)) != 0)
+		send_waiting(sp, core, m);
 }
 
 static uint32_t core_of(struct sp *sp, const struct sp_conn *c)
@@ -224,22 +234,21 @@ void sp_flow_cc(struct sp *sp, const struct sp_conn *c, const struct cc_params *
 	uint32_t core = core_of(sp, c);
 
 	m.u.cc = *p;
-	if (!sp_flow_paused(sp) &&
-		sp->backlog[core].count ==
-			0) /* else dropped: the next feedback brings newer ones */
-		(void)fp_send(sp->fp, core, &m);
+	if (!holding(sp) && sp->backlog[core].count == 0)
+		(void)fp_send(sp->fp, core, &m); /* else dropped: feedback brings newer ones */
 }
 
 int sp_flow_grant(struct sp *sp, const struct sp_conn *c, uint32_t app, uint32_t slot)
 {
 	struct sp_msg m = message(SP_FLOW_MOVE, c);
-	uint32_t core = core_of(sp, c);
+	uint32_t core;
 
+	if (holding(sp))
+		return -EAGAIN;
+	core = core_of(sp, c);
 	m.u.grant.app = app;
 	m.u.grant.slot = slot;
-	if (sp_flow_paused(sp) || sp->backlog[core].count != 0)
-		return -EAGAIN;
-	return put(sp, core, &m);
+	return sp->backlog[core].count == 0 ? put(sp, core, &m) : -EAGAIN;
 }
 
 void sp_flow_park(struct sp *sp, const struct sp_conn *c, uint32_t from)
@@ -307,18 +316,16 @@ void sp_flow_app(struct sp *sp, enum sp_msg_type type, uint32_t app)
 
 int sp_flow_room(struct sp *sp, const struct tas_tuple *t)
 {
-	return sp->backlog[fp_core_of(sp->fp, t)].count < BACKLOG_ROOM;
+	return sp->held.count + sp->backlog[fp_core_of(sp->fp, t)].count < BACKLOG_ROOM;
 }
 
 int sp_flow_backlogged(const struct sp *sp)
 {
-	uint32_t i;
+	uint32_t n = sp->held.count, i;
 
-	for (i = 0; i < sp->ncores; i++) {
-		if (sp->backlog[i].count != 0)
-			return 1;
-	}
-	return 0;
+	for (i = 0; i < sp->ncores; i++)
+		n += sp->backlog[i].count;
+	return n != 0;
 }
 
 void sp_flow_flush(struct sp *sp)
@@ -329,18 +336,22 @@ void sp_flow_flush(struct sp *sp)
 		return;
 	for (i = 0; i < sp->ncores; i++)
 		flush_core(sp, i);
+	hand_out(sp);
+}
+
+static void free_backlog(struct sp_backlog *b)
+{
+	for (; b->count != 0; drop_first(b))
+		release(&b->msgs[b->head].m);
+	free(b->msgs);
+	memset(b, 0, sizeof(*b));
 }
 
 void sp_flow_free(struct sp *sp)
 {
-	uint32_t i, j;
+	uint32_t i;
 
-	for (i = 0; i < TAS_MAX_CORES; i++) {
-		struct sp_backlog *b = &sp->backlog[i];
-
-		for (j = 0; j < b->count; j++)
-			release(&b->msgs[(b->head + j) % b->size]);
-		free(b->msgs);
-		memset(b, 0, sizeof(*b));
-	}
+	for (i = 0; i < TAS_MAX_CORES; i++)
+		free_backlog(&sp->backlog[i]);
+	free_backlog(&sp->held);
 }

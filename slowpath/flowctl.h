@@ -17,7 +17,10 @@ void sp_flow_install(struct sp *sp, const struct sp_conn *c);
 /* Asks for RST (send_rst) and FP_EV_CLOSED; the program sees `error`. */
 void sp_flow_abort(struct sp *sp, const struct sp_conn *c, int error, int send_rst);
 void sp_flow_cc(struct sp *sp, const struct sp_conn *c, const struct cc_params *p);
-/* Out of whatever slot it is in, to be taken by a program. 0, or -EAGAIN: the core cannot hear of it before the program asks it. */
+/*
+ * Out of whatever slot it is in, to be taken by a program. 0, or -EAGAIN: the core cannot hear of it
+ * before the program asks it, or groups change hands.
+ */
 int sp_flow_grant(struct sp *sp, const struct sp_conn *c, uint32_t app, uint32_t slot);
 /* Out of the slot of `from`, if it is there. */
 void sp_flow_park(struct sp *sp, const struct sp_conn *c, uint32_t from);
@@ -35,9 +38,11 @@ void sp_flow_app(struct sp *sp, enum sp_msg_type type, uint32_t app);
 
 /* 1 while the connection's core can take new flows: its backlog is short. */
 int sp_flow_room(struct sp *sp, const struct tas_tuple *t);
-/* Groups of core `from` change hands: from now on messages wait, until fp_move_poll says who has
- * them. */
-void sp_flow_pause(struct sp *sp, uint32_t from);
+/*
+ * Groups change hands: from now on messages wait, until fp_move_poll says who has them. Then each goes
+ * to the core that has its flow, in the order in which they were sent.
+ */
+void sp_flow_pause(struct sp *sp);
 int sp_flow_paused(struct sp *sp);
 int sp_flow_backlogged(const struct sp *sp);
 void sp_flow_flush(struct sp *sp);

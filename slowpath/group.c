@@ -71,5 +71,5 @@ void sp_groups_run(struct sp *sp)
 	if (choose(sp, set, &from, &to) == 0)
 		sp->groups_wished = 0;
 	else if (fp_move_start(sp->fp, set, from, to) == 0)
-		sp_flow_pause(sp, from);
+		sp_flow_pause(sp);
 }

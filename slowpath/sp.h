@@ -32,9 +32,15 @@
 #include "nic/nic.h"
 #include "tas/counters.h"
 
-/* Messages that did not fit into a core's ring, in order (flowctl.c). */
+/* Messages that wait, in order (flowctl.c). */
+struct sp_waiting {
+	uint32_t
+		core; /* for a program's message; a flow's is for the core that has its group when it is sent */
+	struct sp_msg m;
+};
+
 struct sp_backlog {
-	struct sp_msg *msgs; /* circular */
+	struct sp_waiting *msgs; /* circular */
 	uint32_t head, count, size;
 };
 
@@ -61,11 +67,11 @@ struct sp {
 	struct sp_listeners listeners;
 	struct sp_apps apps;
 	struct sp_net net;
-	struct sp_backlog backlog[TAS_MAX_CORES];
+	struct sp_backlog backlog[TAS_MAX_CORES]; /* what did not fit into a core's ring */
+	struct sp_backlog held;		/* what was sent while groups change hands, for all cores */
 	uint8_t group_wish[NIC_GROUPS]; /* group.c: 1 + core it shall go to, 0 = no wish */
 	uint8_t groups_wished;
-	uint8_t flow_paused; /* flowctl.c: groups change hands, nothing is sent */
-	uint32_t paused_from;
+	uint8_t flow_paused;   /* flowctl.c: groups change hands, nothing is sent */
 	struct sp_reap *reaps; /* reap.c */
 	uint32_t nreaps;
 	struct tas_sp_counters cnt;

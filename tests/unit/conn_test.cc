@@ -98,7 +98,7 @@ TEST_F(Conn, GroupsChangeHands_MessagesWaitAndFollow)
 	ASSERT_NE(listener(app, 80), nullptr);
 	receive(head(40000, 80, TCP_SYN, 5000));
 	old = 40000 % 2;
-	sp_flow_pause(sp, old);
+	sp_flow_pause(sp);
 	fake_moves = FP_MOVES_HANDING;
 	receive(head(40000, 80, TCP_ACK, 5001, sent().seq + 1));
 	sp_flow_app(sp, SP_APP_DEL, 77);

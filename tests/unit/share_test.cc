@@ -11,8 +11,6 @@
 extern "C" {
 #include "cmd.h"
 #include "conn/share.h"
-#include "flowctl.h"
-#include "round.h"
 }
 
 namespace
@@ -73,7 +71,118 @@ class Share : public SlowPath
 	{
 		return sp_arena_used(&sp->conns.shares);
 	}
+	/* The flows have changed hands. */
+	void over()
+	{
+		fake_moves = FP_MOVES_SETTLING;
+		fake_swapped = 1;
+		sp_round(sp);
+	}
 };
+
+/* ---- while groups change cores ---- */
+
+/* What is asked of a shared connection follows it. */
+TEST_F(Share, GroupsChangeHands_ParkAndFinishFollow)
+{
+	struct sp_conn *c = conn(a, 3);
+	uint32_t old = fp_core_of(sp->fp, &c->tuple);
+	struct sp_app *b = forked(a);
+
+	fake_forget();
+	sp_flow_pause(sp);
+	fake_moves = FP_MOVES_HANDING;
+	EXPECT_EQ(sp_share_release(sp, c, a), 1);
+	EXPECT_EQ(sp_share_release(sp, c, b), 0);
+	EXPECT_EQ(fake_nmsgs, 0u);
+	over();
+	ASSERT_EQ(fake_nmsgs, 2u);
+	EXPECT_EQ(fake_msgs[0].m.type, SP_FLOW_MOVE);
+	EXPECT_EQ(fake_msgs[1].m.type, SP_FLOW_FINISH);
+	EXPECT_EQ(fake_msgs[0].core, 1 - old);
+	EXPECT_EQ(fake_msgs[1].core, 1 - old);
+}
+
+/* Of one that ends meanwhile there is nothing to ask. */
+TEST_F(Share, GroupsChangeHands_FlowEnds_NothingSent)
+{
+	struct sp_conn *c = conn(a, 3);
+
+	forked(a);
+	fake_forget();
+	sp_flow_pause(sp);
+	fake_moves = FP_MOVES_HANDING;
+	EXPECT_EQ(sp_share_release(sp, c, a), 1);
+	closed(c, FP_CLOSE_RESET);
+	over();
+	EXPECT_EQ(fake_nmsgs, 0u);
+	EXPECT_FALSE(sp_flow_backlogged(sp));
+}
+
+/* A program leaves: what others hold is out of its slot before the core hears that it has ended. */
+TEST_F(Share, GroupsChangeHands_ParkStaysBeforeTheProgramsEnd)
+{
+	struct sp_conn *c = conn(a, 3);
+	uint32_t old = fp_core_of(sp->fp, &c->tuple);
+	std::vector<uint32_t> order;
+
+	forked(a);
+	fake_forget();
+	sp_flow_pause(sp);
+	fake_moves = FP_MOVES_HANDING;
+	sp_app_leave(sp, a, "test");
+	over();
+	for (uint32_t i = 0; i < fake_nmsgs; i++) {
+		if (fake_msgs[i].core == 1 - old)
+			order.push_back(fake_msgs[i].m.type);
+	}
+	EXPECT_EQ(order, (std::vector<uint32_t>{SP_FLOW_MOVE, SP_APP_DEL}));
+	EXPECT_EQ(messages(SP_APP_DEL).size(), 2u);
+}
+
+/* No memory to hand out what was held: it stays, and what is sent later stays behind it. */
+TEST_F(Share, GroupsChangeHands_NoMemory_OrderStays)
+{
+	struct sp_conn *c = conn(a, 3), *d = conn(a, 4);
+	struct sp_app *b = forked(a);
+
+	fake_forget();
+	sp_flow_pause(sp);
+	fake_moves = FP_MOVES_HANDING;
+	EXPECT_EQ(sp_share_release(sp, c, a), 1);
+	fake_moves = FP_MOVES_SETTLING;
+	fake_swapped = 1;
+	fake_ring_room = 0;
+	fp_alloc_fail(1);
+	EXPECT_FALSE(sp_flow_paused(sp));
+	EXPECT_GT(fp_alloc_fail(0), 0u);
+	EXPECT_TRUE(sp_flow_backlogged(sp));
+	fake_ring_room = UINT32_MAX;
+	EXPECT_EQ(sp_share_claim(sp, d, b, 5), -EAGAIN);
+	EXPECT_EQ(sp_share_release(sp, c, b), 0);
+	EXPECT_EQ(fake_nmsgs, 0u);
+	sp_round(sp);
+	ASSERT_EQ(fake_nmsgs, 2u);
+	EXPECT_EQ(fake_msgs[0].m.type, SP_FLOW_MOVE);
+	EXPECT_EQ(fake_msgs[1].m.type, SP_FLOW_FINISH);
+	EXPECT_FALSE(sp_flow_backlogged(sp));
+}
+
+/* A claim waits until it is known whom to ask. */
+TEST_F(Share, GroupsChangeHands_ClaimWaits)
+{
+	struct sp_conn *c = conn(a, 3);
+	struct sp_app *b = forked(a);
+	fake_forget();
+	sp_flow_pause(sp);
+	fake_moves = FP_MOVES_HANDING;
+	EXPECT_EQ(sp_share_claim(sp, c, b, 5), -EAGAIN);
+	EXPECT_EQ(fake_nmsgs, 0u) << "the old owner may have given the flow away";
+	over();
+	EXPECT_EQ(sp_share_claim(sp, c, b, 5), 0);
+	ASSERT_EQ(fake_nmsgs, 1u);
+	EXPECT_EQ(fake_msgs[0].core, fp_core_of(sp->fp, &c->tuple));
+}
 
 TEST_F(Share, Fork_BothHold)
 {
@@ -505,45 +614,6 @@ TEST_F(ShareRandom, AsTheModel)
 		end(conns.begin()->first);
 	EXPECT_EQ(records(), 0u);
 	EXPECT_EQ(a->nshared, 0u);
-}
-
-/* Its group is on its way between two cores: neither would know of the message. */
-TEST_F(Share, Claim_WhileItsGroupMoves_Again)
-{
-	struct sp_conn *c = conn(a, 3);
-	struct sp_app *b = forked(a);
-
-	fake_forget();
-	sp_flow_pause(sp, fp_core_of(sp->fp, &c->tuple));
-	fake_moves = FP_MOVES_HANDING;
-	EXPECT_EQ(sp_share_claim(sp, c, b, 7), -EAGAIN);
-	EXPECT_EQ(fake_nmsgs, 0u);
-	fake_moves = FP_MOVES_NONE;
-}
-
-/* What waited while the group moved goes to the core that has the flow now. */
-TEST_F(Share, ReleaseAndFinish_WhileItsGroupMoves_ToTheNewCore)
-{
-	struct sp_conn *c = conn(a, 3);
-	struct sp_app *b = forked(a);
-	uint32_t old = fp_core_of(sp->fp, &c->tuple);
-
-	fake_forget();
-	sp_flow_pause(sp, old);
-	fake_moves = FP_MOVES_HANDING;
-	EXPECT_EQ(sp_share_release(sp, c, a), 1);
-	EXPECT_EQ(sp_share_release(sp, c, b), 0);
-	EXPECT_EQ(fake_nmsgs, 0u);
-	fake_moves = FP_MOVES_SETTLING;
-	fake_swapped = 1;
-	sp_round(sp);
-	ASSERT_EQ(fake_nmsgs, 2u);
-	EXPECT_EQ(fake_msgs[0].m.type, (uint32_t)SP_FLOW_MOVE);
-	EXPECT_EQ(fake_msgs[0].core, 1 - old);
-	EXPECT_EQ(fake_msgs[1].m.type, (uint32_t)SP_FLOW_FINISH);
-	EXPECT_EQ(fake_msgs[1].core, 1 - old);
-	fake_moves = FP_MOVES_NONE;
-	fake_swapped = 0;
 }
 
 } /* namespace */
