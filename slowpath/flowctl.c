@@ -13,7 +13,7 @@
 #define BACKLOG_START 256u
 #define BACKLOG_ROOM  65536u /* no new flows for a core behind this many messages */
 
-static void release(struct sp_msg *m)
+static void release(const struct sp_msg *m)
 {
 	if (m->type == SP_FRAME)
 		free((void *)(uintptr_t)m->u.frame.data);
@@ -77,18 +77,6 @@ static void flush_core(struct sp *sp, uint32_t core)
 		drop_first(b);
 }
 
-/* To the core behind what waits for it. 0, or -1: its ring is full and there is no memory. */
-static int deliver(struct sp *sp, uint32_t core, const struct sp_msg *m)
-{
-	struct sp_backlog *b = &sp->backlog[core];
-
-	if (b->count == 0 && put(sp, core, m) == 0)
-		return 0;
-	return append(b, core, m);
-}
-
-/* ---- while groups change hands ---- */
-
 #define NOBODY UINT32_MAX
 
 /* Whose message it is now: a flow's is for the core that has its group, NOBODY if it is gone; a program's for `core`. */
@@ -102,21 +90,38 @@ static uint32_t home_of(struct sp *sp, uint32_t core, const struct sp_msg *m)
 	return c != NULL && c->gen == m->gen ? fp_core_of(sp->fp, &c->tuple) : NOBODY;
 }
 
-/* What was held goes where the flows are now, in the order in which it was sent. */
+/*
+ * To its core behind what waits for that; groups do not change hands (holding() was 0). 0, or -1: the
+ * ring is full and there is no memory.
+ */
+static int deliver(struct sp *sp, uint32_t core, const struct sp_msg *m)
+{
+	uint32_t home = home_of(sp, core, m);
+	struct sp_backlog *b;
+
+	if (home == NOBODY) {
+		release(m);
+		return 0;
+	}
+	b = &sp->backlog[home];
+	if (b->count == 0 && put(sp, home, m) == 0)
+		return 0;
+	return append(b, home, m);
+}
+
+/* ---- while groups change hands ---- */
+
+/*
+ * What was held goes where the flows are now, in the order in which it was sent. Without memory the
+ * rest follows when the cores have made room.
+ */
 static void hand_out(struct sp *sp)
 {
 	struct sp_backlog *held = &sp->held;
 
-	while (held->count != 0) {
-		struct sp_waiting *w = &held->msgs[held->head];
-		uint32_t core = home_of(sp, w->core, &w->m);
-
-		if (core == NOBODY)
-			release(&w->m);
-		else if (deliver(sp, core, &w->m) != 0)
-			return; /* no memory: the rest follows when the core has made room */
+	while (held->count != 0 &&
+		deliver(sp, held->msgs[held->head].core, &held->msgs[held->head].m) == 0)
 		drop_first(held);
-	}
 }
 
 void sp_flow_pause(struct sp *sp)
@@ -152,16 +157,29 @@ static void send_waiting(struct sp *sp, uint32_t core, const struct sp_msg *m)
 	} while (holding(sp) || deliver(sp, core, m) != 0);
 }
 
+/* A pause may end at any look: whose the message is, is asked after the one that decides. */
 static void send_msg(struct sp *sp, uint32_t core, const struct sp_msg *m)
 {
-	if ((holding(sp) ? append(&sp->held, core, m) : deliver(sp, core, m)) != 0)
+	int err = holding(sp) ? append(&sp->held, core, m) : deliver(sp, core, m);
+
+	if (err != 0)
 		send_waiting(sp, core, m);
 }
 
-static uint32_t core_of(struct sp *sp, const struct sp_conn *c)
+/* 0, or -EAGAIN: not before something else. */
+static int send_now(struct sp *sp, const struct sp_conn *c, const struct sp_msg *m)
 {
-	sp_flow_paused(sp); /* notices the end of a pause: then the answer is the new core */
-	return fp_core_of(sp->fp, &c->tuple);
+	uint32_t core;
+
+	if (holding(sp))
+		return -EAGAIN;
+	core = fp_core_of(sp->fp, &c->tuple);
+	return sp->backlog[core].count == 0 ? put(sp, core, m) : -EAGAIN;
+}
+
+static void send_flow(struct sp *sp, const struct sp_msg *m)
+{
+	send_msg(sp, NOBODY, m);
 }
 
 static struct sp_msg message(enum sp_msg_type type, const struct sp_conn *c)
@@ -216,7 +234,7 @@ void sp_flow_install(struct sp *sp, const struct sp_conn *c)
 	in->ts_offset = c->ts_offset;
 	in->opts = c->opts;
 	in->cc = c->cc_params;
-	send_msg(sp, core_of(sp, c), &m);
+	send_flow(sp, &m);
 }
 
 void sp_flow_abort(struct sp *sp, const struct sp_conn *c, int error, int send_rst)
@@ -225,30 +243,24 @@ void sp_flow_abort(struct sp *sp, const struct sp_conn *c, int error, int send_r
 
 	m.u.abort.error = error;
 	m.u.abort.send_rst = (uint32_t)send_rst;
-	send_msg(sp, core_of(sp, c), &m);
+	send_flow(sp, &m);
 }
 
 void sp_flow_cc(struct sp *sp, const struct sp_conn *c, const struct cc_params *p)
 {
 	struct sp_msg m = message(SP_CC_SET, c);
-	uint32_t core = core_of(sp, c);
 
 	m.u.cc = *p;
-	if (!holding(sp) && sp->backlog[core].count == 0)
-		(void)fp_send(sp->fp, core, &m); /* else dropped: feedback brings newer ones */
+	(void)send_now(sp, c, &m); /* or drop it: feedback brings newer ones */
 }
 
 int sp_flow_grant(struct sp *sp, const struct sp_conn *c, uint32_t app, uint32_t slot)
 {
 	struct sp_msg m = message(SP_FLOW_MOVE, c);
-	uint32_t core;
 
-	if (holding(sp))
-		return -EAGAIN;
-	core = core_of(sp, c);
 	m.u.grant.app = app;
 	m.u.grant.slot = slot;
-	return sp->backlog[core].count == 0 ? put(sp, core, &m) : -EAGAIN;
+	return send_now(sp, c, &m);
 }
 
 void sp_flow_park(struct sp *sp, const struct sp_conn *c, uint32_t from)
@@ -257,14 +269,14 @@ void sp_flow_park(struct sp *sp, const struct sp_conn *c, uint32_t from)
 
 	m.u.grant.slot = FP_SLOT_NONE;
 	m.u.grant.from = from;
-	send_msg(sp, core_of(sp, c), &m);
+	send_flow(sp, &m);
 }
 
 void sp_flow_finish(struct sp *sp, const struct sp_conn *c)
 {
 	struct sp_msg m = message(SP_FLOW_FINISH, c);
 
-	send_msg(sp, core_of(sp, c), &m);
+	send_flow(sp, &m);
 }
 
 void sp_flow_opts(struct sp *sp, const struct sp_conn *c, const struct tas_sockopts *o)
@@ -272,7 +284,7 @@ void sp_flow_opts(struct sp *sp, const struct sp_conn *c, const struct tas_socko
 	struct sp_msg m = message(SP_FLOW_OPTS, c);
 
 	m.u.opts = *o;
-	send_msg(sp, core_of(sp, c), &m);
+	send_flow(sp, &m);
 }
 
 void sp_flow_pmtu(struct sp *sp, const struct sp_conn *c, uint16_t mtu, uint32_t quoted_seq)
@@ -282,7 +294,7 @@ void sp_flow_pmtu(struct sp *sp, const struct sp_conn *c, uint16_t mtu, uint32_t
 	m.u.quoted.seq = quoted_seq;
 	m.u.quoted.has_seq = 1;
 	m.u.quoted.pmtu = mtu;
-	send_msg(sp, core_of(sp, c), &m);
+	send_flow(sp, &m);
 }
 
 void sp_flow_frame(struct sp *sp, const struct sp_conn *c, const uint8_t *frame, uint32_t len,
@@ -299,7 +311,7 @@ void sp_flow_frame(struct sp *sp, const struct sp_conn *c, const uint8_t *frame,
 	m.u.frame.data = (uint64_t)(uintptr_t)copy;
 	m.u.frame.len = len;
 	m.u.frame.gso_size = gso_size;
-	send_msg(sp, core_of(sp, c), &m);
+	send_flow(sp, &m);
 }
 
 void sp_flow_app(struct sp *sp, enum sp_msg_type type, uint32_t app)

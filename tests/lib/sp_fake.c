@@ -37,6 +37,7 @@ uint32_t fake_ring_room;
 uint32_t fake_nodes = 1;
 uint32_t fake_swapped;
 enum fp_move_state fake_moves;
+uint32_t fake_looks;
 const uint8_t fake_mac[6] = {0x02, 0, 0, 0, 0, 2}, fake_peer_mac[6] = {0x02, 0, 0, 0, 0, 1};
 
 static struct fp fake;
@@ -84,6 +85,10 @@ int fp_move_start(struct fp *fp, const uint64_t set[NIC_GROUPS / 64], uint32_t f
 enum fp_move_state fp_move_poll(struct fp *fp)
 {
 	(void)fp;
+	if (fake_looks != 0 && --fake_looks == 0) {
+		fake_moves = FP_MOVES_SETTLING;
+		fake_swapped = 1;
+	}
 	return fake_moves;
 }
 
@@ -255,6 +260,7 @@ struct sp *fake_start(int nargs, const char *const *args)
 	fake_nmsgs = 0;
 	fake_swapped = 0;
 	fake_moves = FP_MOVES_NONE;
+	fake_looks = 0;
 	fake_forget();
 	fake.now_ns = 1000 * FAKE_SECOND;
 	fake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -65,6 +65,8 @@ extern uint32_t fake_nodes; /* core c is on node c % fake_nodes; set before star
 /* 1: every group is on the other core; what fp_move_poll says. */
 extern uint32_t fake_swapped;
 extern enum fp_move_state fake_moves;
+extern uint32_t
+	fake_looks; /* at the n-th look the flows have changed hands (1 = the next), 0 = at none */
 extern const uint8_t fake_mac[6], fake_peer_mac[6];
 
 /* A slow path with address 10.0.0.2/24, 2 cores, and the options given as --name=value. NULL on a

@@ -116,6 +116,41 @@ TEST_F(Conn, GroupsChangeHands_MessagesWaitAndFollow)
 	}
 }
 
+/* A core may say that it has the flows between any two looks of ours; memory may be short at any time. */
+TEST_F(Conn, GroupsChangeHands_EndsWhileASendIsUnderWay)
+{
+	ASSERT_NE(listener(app, 80), nullptr);
+	for (uint32_t look = 1; look <= 6; look++) {
+		for (int memory = 0; memory < 2; memory++) {
+			uint16_t port = (uint16_t)(40000 + 4 * look + 2 * (uint32_t)memory);
+
+			SCOPED_TRACE(testing::Message() << "look " << look << " memory " << memory);
+			receive(head(port, 80, TCP_SYN, 5000));
+			fake_forget();
+			sp_flow_pause(sp);
+			fake_moves = FP_MOVES_HANDING;
+			fake_looks = look;
+			struct tas_tuple t = tuple(80, port);
+			struct sp_conn *c = sp_conn_find(sp, &t);
+			ASSERT_NE(c, nullptr);
+			if (!memory)
+				fp_alloc_fail(1);
+			sp_flow_install(sp, c);
+			fp_alloc_fail(0);
+			while (sp_flow_paused(sp))
+				;
+			sp_flow_flush(sp);
+			EXPECT_EQ(messages(SP_FLOW_INSTALL).size(), 1u);
+			for (uint32_t i = 0; i < fake_nmsgs; i++)
+				EXPECT_EQ(fake_msgs[i].core, 1u);
+			sp_conn_abort(sp, c, ECONNABORTED);
+			sp_flow_free(sp); /* so that the next one asks for memory */
+			fake_swapped = 0;
+			fake_moves = FP_MOVES_NONE;
+		}
+	}
+}
+
 /* ---- ports ---- */
 
 TEST_F(Conn, Ports_ChosenInRangeAndDistinct)
