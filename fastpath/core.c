@@ -14,7 +14,7 @@
 #include "tas/yield.h"
 
 #define NO_FD_SLEEP_NS 200000ull /* a port that cannot wake us is looked at this often */
-#define RING_FULL_NS   100000ull /* closed flows wait for room in the event ring */
+#define RING_FULL_NS   100000ull /* closed and parked flows wait for room in the event ring */
 #define CPU_LOOPS      1024u	 /* a core that never sleeps looks this often which CPU it is on */
 #define NS_PER_S       1000000000ull
 
@@ -109,7 +109,8 @@ uint64_t fp_core_next_ns(const struct fp_core *core)
 	if (core->tx_first != FP_FLOW_NONE || core->nnews != 0 || core->nacks != 0 ||
 		core->nwake_apps != 0 || fp_group_busy(core))
 		return 0;
-	if (core->closing != FP_FLOW_NONE && core->env.now_ns + RING_FULL_NS < next)
+	if ((core->closing != FP_FLOW_NONE || core->parked != FP_FLOW_NONE) &&
+		core->env.now_ns + RING_FULL_NS < next)
 		next = core->env.now_ns + RING_FULL_NS;
 	return apps < next ? apps : next;
 }

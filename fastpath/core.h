@@ -21,6 +21,7 @@
 
 #define FP_MSG_RING   4096u  /* slow path -> core, fp_sp.h */
 #define FP_EVENT_RING 16384u /* core -> slow path, fp_sp.h */
+#define FP_EVENT_KEEP 4096u  /* of them for what must not be lost: feedback leaves so many free */
 #define FP_EXC_RING   512u   /* frames per exception class */
 #define FP_LIST_MAX   256u   /* flows in a work list before it is flushed early */
 #define FP_WAKES_MAX  64u    /* futex words collected before they are woken early */
@@ -138,6 +139,7 @@ struct fp_core {
 	struct spsc msgs, events, exc[FP_EXC_CLASSES];
 	uint32_t told;	  /* something was put since the slow path was last looked at */
 	uint32_t closing; /* flows with FP_F_CLOSING, list through tx_list_next */
+	uint32_t parked;  /* flows whose FP_EV_PARKED waits for room, list through parked_next */
 	uint32_t nic_dead;
 	uint32_t stop;
 	uint32_t sent_share;	 /* nodes of the common pool that this core should have */
@@ -275,7 +277,7 @@ uint64_t fp_core_next_ns(const struct fp_core *core);
 /* messages.c: from the slow path */
 uint32_t fp_msgs_poll(struct fp_core *core);
 
-/* events.c: to the slow path */
+/* events.c: to the slow path; nothing that a core does waits for room there */
 /* Room for `n` more events. */
 int fp_event_room(struct fp_core *core, uint32_t n);
 /* 1 = put, 0 = the ring is full. */
@@ -377,6 +379,11 @@ void fp_flow_move(
 void fp_flow_finish(struct fp_core *core, uint32_t id);
 /* Was the flow granted to this slot? The slot's lines then tell where the streams are. */
 int fp_flow_granted(struct fp_core *core, uint32_t id, const struct fp_app *app, uint32_t slot);
+/* FP_EV_PARKED of all that left a slot, as far as there is room. */
+void fp_parked_tell(struct fp_core *core);
+/* Groups change cores: what is still to be told of their flows goes along. */
+void fp_parked_give(struct fp_core *core);
+void fp_parked_adopt(struct fp_core *core, uint32_t id);
 
 /* chunks.c: receive memory */
 void fp_chunk_put(struct fp_core *core, struct fp_app *app, uint32_t chunk);

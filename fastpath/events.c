@@ -1,9 +1,10 @@
 /*
  * events.c - the core's events for the slow path, and its wake-up.
  *
- * An event that must not be lost (CLOSED, TAKEN, APP_BAD) waits in private state while the ring is
- * full: a closed flow keeps its record, a take is looked at again, a broken program is told of
- * later. Feedback simply grows. CLOSED is put at the end of a round, when nothing on this core names
+ * An event that must not be lost (CLOSED, PARKED, TAKEN, APP_BAD) waits in private state while the
+ * ring is full: a closed flow keeps its record, a parked one is listed, a take is looked at again, a
+ * broken program is told of later. The core goes on taking messages meanwhile: the slow path may be
+ * waiting for just that. Feedback simply grows, and leaves a part of the ring to the others. CLOSED is put at the end of a round, when nothing on this core names
  * the flow any more, and before the APP_GONE of its program. Owner: the core.
  */
 #include "core.h"
@@ -36,7 +37,7 @@ void fp_event_neigh(struct fp_core *core, uint16_t neigh)
 
 	if (*told != 0 && core->env.now_ns - *told < NEIGH_TELL_NS)
 		return;
-	if (fp_event_put(core, &ev))
+	if (fp_event_room(core, FP_EVENT_KEEP + 1) && fp_event_put(core, &ev))
 		*told = core->env.now_ns;
 }
 
@@ -59,6 +60,7 @@ uint32_t fp_events_flush(struct fp_core *core)
 {
 	uint32_t i, next, done = 0;
 
+	fp_parked_tell(core);
 	for (; core->closing != FP_FLOW_NONE; core->closing = next, done++) {
 		next = core->fp->cold[core->closing]
 			       .tx_list_next; /* the record is not ours after the event */

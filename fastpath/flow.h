@@ -146,7 +146,9 @@ struct fp_flow_cold {
 	uint64_t tx_own_base,
 		tx_own_end; /* positions that app 0's chunks cover, with FP_F_TX_OWN */
 	uint32_t tx_own_first;
-	uint32_t pad1;
+	uint32_t parked_app,
+		parked_slot;  /* left, FP_EV_PARKED not yet put; FP_APP_NONE: nothing to tell */
+	uint32_t parked_next; /* fp_core.parked */
 	struct tcp_cold tcp __attribute__((aligned(TAS_CACHELINE)));
 } __attribute__((aligned(TAS_CACHELINE)));
 

@@ -115,7 +115,7 @@ int fp_flow_closed_event(struct fp_core *core, uint32_t id)
 	ev.u.closed.app = f->app;
 	ev.u.closed.slot = f->slot;
 	ev.u.closed.error = c->close_error;
-	if (!fp_event_room(core, 1))
+	if (c->parked_app != FP_APP_NONE || !fp_event_room(core, 1))
 		return 0;
 	if (f->app != FP_APP_NONE)
 		fp_app_leave(core, &core->fp->apps[f->app]);
@@ -231,7 +231,7 @@ static void feedback(struct fp_core *core, uint32_t id)
 	struct fp_flow_cold *c = &core->fp->cold[id];
 	struct fp_event ev;
 
-	if (!feedback_due(core, f, c) || !fp_event_room(core, 1))
+	if (!feedback_due(core, f, c) || !fp_event_room(core, FP_EVENT_KEEP + 1))
 		return;
 	memset(&ev, 0, sizeof(ev));
 	ev.type = FP_EV_FEEDBACK;

@@ -111,6 +111,7 @@ static void take_flow(struct fp_core *core, uint32_t id)
 	tcp_pool_join(&core->fp->cold[id], &core->env);
 	tas_store_rel(&f->core, (uint8_t)core->id); /* whoever passes a ring on finds us */
 	fp_tx_list(core, id); /* it may have been listed; its deadline is set after its turn */
+	fp_parked_adopt(core, id);
 	core->cnt.flows_moved++;
 	if (f->app == FP_APP_NONE)
 		return;
@@ -149,6 +150,7 @@ static void hand_over(struct fp_core *core)
 	fp_acks_flush(core);
 	fp_tx_flush(core);
 	for_each_flow(core, give_flow);
+	fp_parked_give(core);
 	set_route(core, (uint8_t)v->to);
 	put_note(core, v->to, NOTE_HANDOVER); /* its release publishes the records (G2) */
 	core->rx_for = ring;

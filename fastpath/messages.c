@@ -154,12 +154,6 @@ static void handle(struct fp_core *core, const struct sp_msg *m)
 	}
 }
 
-/* Messages that an event follows: they wait for room in the ring. */
-static int answers(const struct sp_msg *m)
-{
-	return m->type == SP_APP_DEL || m->type == SP_FLOW_MOVE;
-}
-
 uint32_t fp_msgs_poll(struct fp_core *core)
 {
 	const struct sp_msg *next;
@@ -168,7 +162,7 @@ uint32_t fp_msgs_poll(struct fp_core *core)
 
 	for (n = 0; n < FP_BUDGET_MSGS; n++) {
 		next = spsc_peek(&core->msgs);
-		if (!next || (answers(next) && !fp_event_room(core, 1)))
+		if (!next)
 			break;
 		m = *next; /* a take may poll again while this one is handled */
 		spsc_drop(&core->msgs);

@@ -43,15 +43,57 @@ static void leave_slot(struct fp_core *core, struct fp_app *app, uint32_t slot, 
 	fp_ring(core, app, f->evq, slot);
 }
 
-static void put_parked(struct fp_core *core, uint32_t id, uint32_t app, uint32_t slot)
+/* 1 = told, and the flow no longer counts as the program's; 0 = no room. */
+static int put_parked(struct fp_core *core, uint32_t id)
 {
-	const struct fp_flow *f = &core->fp->flows[id];
+	struct fp_flow_cold *c = &core->fp->cold[id];
 	struct fp_event ev = {
-		.type = FP_EV_PARKED, .id = id, .gen = f->gen, .conn = core->fp->cold[id].conn};
+		.type = FP_EV_PARKED, .id = id, .gen = core->fp->flows[id].gen, .conn = c->conn};
 
-	ev.u.taken.app = app;
-	ev.u.taken.slot = slot;
-	fp_event_put(core, &ev);
+	ev.u.taken.app = c->parked_app;
+	ev.u.taken.slot = c->parked_slot;
+	if (!fp_event_put(core, &ev))
+		return 0;
+	fp_app_leave(core, &core->fp->apps[c->parked_app]);
+	c->parked_app = FP_APP_NONE;
+	return 1;
+}
+
+void fp_parked_tell(struct fp_core *core)
+{
+	while (core->parked != FP_FLOW_NONE && put_parked(core, core->parked))
+		core->parked = core->fp->cold[core->parked].parked_next;
+}
+
+static void list_parked(struct fp_core *core, uint32_t id)
+{
+	core->fp->cold[id].parked_next = core->parked;
+	core->parked = id;
+}
+
+void fp_parked_give(struct fp_core *core)
+{
+	uint32_t id, next;
+
+	id = core->parked;
+	core->parked = FP_FLOW_NONE;
+	for (; id != FP_FLOW_NONE; id = next) {
+		next = core->fp->cold[id].parked_next;
+		if (core->fp->flows[id].core == core->id)
+			list_parked(core, id);
+		else
+			core->apps[core->fp->cold[id].parked_app]->nflows--;
+	}
+}
+
+void fp_parked_adopt(struct fp_core *core, uint32_t id)
+{
+	const struct fp_flow_cold *c = &core->fp->cold[id];
+
+	if (c->parked_app == FP_APP_NONE)
+		return;
+	core->apps[c->parked_app]->nflows++;
+	list_parked(core, id);
 }
 
 /* 0 = the flow is gone, or stays with its program, which has closed it. */
@@ -73,12 +115,14 @@ static int park(struct fp_core *core, uint32_t id)
 		return 0;
 	}
 	leave_slot(core, app, slot, id);
-	fp_app_leave(core, app);
+	core->fp->cold[id].parked_app = app->id;
+	core->fp->cold[id].parked_slot = slot;
+	list_parked(core, id);
 	f->app = FP_APP_NONE;
 	f->slot = FP_SLOT_NONE;
 	f->evq = 0;
 	f->flags &= ~FP_F_TX_WAIT;
-	put_parked(core, id, app->id, slot);
+	fp_parked_tell(core);
 	return 1;
 }
 

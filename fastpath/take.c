@@ -181,7 +181,8 @@ static void take(struct fp_core *core, struct fp_app *app, uint32_t slot, uint32
 		tas_store_rel(&app->slot_flow[slot], FP_FLOW_NONE);
 		return;
 	}
-	if (!fp_event_room(core, 1) || !fp_rxlist_move(core, id, app)) {
+	if (c->parked_app != FP_APP_NONE || !fp_event_room(core, 1) ||
+		!fp_rxlist_move(core, id, app)) {
 		fp_app_leave(core, app);
 		tas_store_rel(&app->slot_flow[slot], FP_FLOW_NONE);
 		retry_later(core, id, app, slot);

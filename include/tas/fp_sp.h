@@ -6,7 +6,7 @@
  *
  * Rings: S -> F of 4096 messages (the slow path retries when full: it never drops a message). F -> S of 16384
  * events (a full ring delays: cores keep closing flows in a list until there is room; feedback is merely
- * gathered longer). Frames for the slow path travel in three bounded exception queues per core.
+ * gathered longer; but a core never stops taking messages). Frames for the slow path travel in three bounded exception queues per core.
  */
 #ifndef TAS_FP_SP_H
 #define TAS_FP_SP_H

@@ -7,6 +7,29 @@
 namespace
 {
 
+/* Nobody takes events, until there is room for `room` more. */
+void fill_events(fp_core &core, uint32_t room = 0)
+{
+	fp_event ev;
+
+	memset(&ev, 0, sizeof(ev));
+	ev.type = FP_EV_FEEDBACK;
+	while (fp_event_room(&core, room + 1))
+		fp_event_put(&core, &ev);
+}
+
+sp_msg move_out(const Conn &c)
+{
+	sp_msg m;
+
+	memset(&m, 0, sizeof(m));
+	m.type = SP_FLOW_MOVE;
+	m.id = c.id;
+	m.gen = c.gen;
+	m.u.grant.slot = FP_SLOT_NONE;
+	return m;
+}
+
 TEST(Messages, AboutAFlowThatIsNotHere_Counted)
 {
 	Connected t;
@@ -33,7 +56,7 @@ TEST(Messages, AboutAFlowThatIsNotHere_Counted)
 	EXPECT_EQ(t.e.cnt().drop_msg_flow, 6u);
 }
 
-/* The core has not got the connection yet, because it waits for room: that is no reason to refuse it. */
+/* The core has not got the connection yet, for whatever reason: that is no reason to refuse it. */
 TEST(Messages, EventRingFull_TakeOfAConnectionStillInTheRing_IsNotRefused)
 {
 	Engine e;
@@ -42,13 +65,9 @@ TEST(Messages, EventRingFull_TakeOfAConnectionStillInTheRing_IsNotRefused)
 	auto *l = (tas_listen *)lmem.data();
 	Conn c(e, 5, 77, 0x1122);
 	Socket s(q, 9, 77);
-	fp_event ev;
 	sp_msg m;
 
-	memset(&ev, 0, sizeof(ev));
-	ev.type = FP_EV_FEEDBACK;
-	while (fp_event_put(&e.core(), &ev))
-		;
+	fill_events(e.core());
 	memset(&m, 0, sizeof(m));
 	m.type = SP_APP_DEL;
 	m.id = 1;
@@ -61,6 +80,187 @@ TEST(Messages, EventRingFull_TakeOfAConnectionStillInTheRing_IsNotRefused)
 	e.pass(10000000);
 	EXPECT_FALSE(s.state() & TAS_SOCK_ERROR) << "error " << s.s().error;
 	EXPECT_TRUE(s.known());
+}
+
+/* The slow path may be waiting for room in this ring: the core may not wait for the slow path. */
+TEST(Messages, EventRingFull_AreTakenAllTheSame)
+{
+	Engine e;
+	Program p{e, 1}, q{e, 2};
+	Conn c(e, 5, 77, 0x1122);
+	sp_msg m;
+
+	c.install_in(p, 9);
+	e.run();
+	fill_events(e.core());
+	e.send(0, move_out(c));
+	memset(&m, 0, sizeof(m));
+	m.type = SP_APP_DEL;
+	m.id = 2;
+	e.send(0, m);
+	m.type = SP_CC_SET;
+	while (fp_send(e.fp, 0, &m) == 0)
+		;
+	for (uint32_t i = 0; i < 2 * FP_MSG_RING / FP_BUDGET_MSGS; i++)
+		fp_core_poll(&e.core(), e.now += 100000);
+	EXPECT_FALSE(spsc_pending(&e.core().msgs));
+	EXPECT_EQ(e.count(FP_EV_PARKED) + e.count(FP_EV_APP_GONE), 0u);
+	e.pass(1000000);
+	EXPECT_EQ(e.count(FP_EV_PARKED), 1u);
+	EXPECT_EQ(e.count(FP_EV_APP_GONE), 1u);
+	EXPECT_EQ(e.next(), UINT64_MAX);
+}
+
+/* Whatever becomes of the connection meanwhile: that it left the slot is told first. */
+class ParkedUntold : public testing::Test
+{
+      protected:
+	Engine e{2};
+	Program p{e, 1}, q{e, 2};
+	std::unique_ptr<Conn> c;
+
+	void SetUp() override
+	{
+		uint16_t port = 1000;
+
+		do
+			c.reset(new Conn(e, 5, 77, port++));
+		while (c->home() != 0);
+		c->install_in(p, 9);
+		e.run();
+		e.events.clear();
+		fill_events(e.core());
+		e.send(0, move_out(*c));
+		rounds();
+		ASSERT_EQ(c->f().app, (uint16_t)FP_APP_NONE);
+		ASSERT_EQ(p.app->flows, 1u);
+	}
+	void rounds()
+	{
+		for (int i = 0; i < 20; i++) {
+			fp_core_poll(&e.core(0), e.now += 100000);
+			fp_core_poll(&e.core(1), e.now);
+		}
+	}
+	/* The slow path comes to it at last. */
+	std::vector<uint32_t> told()
+	{
+		std::vector<uint32_t> types;
+
+		EXPECT_LE(e.next(), e.now + 1000000) << "nobody would wake the core";
+		e.pass(10000000);
+		e.pass(10000000);
+		for (const fp_event &ev : e.events)
+			if (ev.type != FP_EV_FEEDBACK)
+				types.push_back(ev.type);
+		EXPECT_EQ(p.app->flows, 0u);
+		return types;
+	}
+	using Types = std::vector<uint32_t>;
+	/* Both cores say that it is gone, and the slow path acts on the second. */
+	static void expect_gone(const Types &t)
+	{
+		ASSERT_EQ(t.size(), 3u);
+		EXPECT_EQ(std::count(t.begin(), t.end(), (uint32_t)FP_EV_PARKED), 1);
+		EXPECT_EQ(std::count(t.begin(), t.end(), (uint32_t)FP_EV_APP_GONE), 2);
+		EXPECT_EQ(t.back(), (uint32_t)FP_EV_APP_GONE);
+	}
+};
+
+TEST_F(ParkedUntold, ThenTaken)
+{
+	Socket s(q, 3, 77);
+	sp_msg m = move_out(*c);
+
+	m.u.grant.app = 2;
+	m.u.grant.slot = 3;
+	e.send(0, m);
+	s.take(5);
+	rounds();
+	EXPECT_FALSE(s.known());
+	EXPECT_EQ(told(), (Types{FP_EV_PARKED, FP_EV_TAKEN}));
+	EXPECT_EQ(e.events.back().u.taken.app, 2u);
+	EXPECT_TRUE(s.known());
+}
+
+TEST_F(ParkedUntold, ThenAborted)
+{
+	sp_msg m = move_out(*c);
+
+	m.type = SP_FLOW_ABORT;
+	m.u.abort = {};
+	e.send(0, m);
+	rounds();
+	EXPECT_EQ(told(), (Types{FP_EV_PARKED, FP_EV_CLOSED}));
+}
+
+TEST_F(ParkedUntold, ThenItsProgramEnds)
+{
+	e.send_all(SP_APP_DEL, 1);
+	rounds();
+	expect_gone(told());
+	EXPECT_EQ(e.next(), UINT64_MAX);
+}
+
+/* The new owner has room, and the program may not be gone there before it was told. */
+TEST_F(ParkedUntold, ThenItsGroupMovesAndItsProgramEnds)
+{
+	uint64_t set[2] = {0, 0};
+	uint32_t g = fp_group_of(e.fp, &c->init.tuple);
+	fp_event ev;
+
+	fill_events(e.core(1));
+	set[g / 64] = 1ull << (g % 64);
+	ASSERT_EQ(fp_move_start(e.fp, set, 0, 1), 0);
+	for (int i = 0; i < 20; i++) {
+		rounds();
+		fp_move_poll(e.fp);
+	}
+	ASSERT_EQ(fp_core_of(e.fp, &c->init.tuple), 1u);
+	e.send_all(SP_APP_DEL, 1);
+	rounds();
+	EXPECT_EQ(p.app->flows, 1u);
+	while (spsc_pending(&e.core(0).events) && fp_event_next(e.fp, &ev))
+		if (ev.type != FP_EV_FEEDBACK)
+			ADD_FAILURE() << "event " << ev.type << " of the old owner";
+	fill_events(e.core(1));
+	rounds();
+	ASSERT_EQ(p.app->flows, 1u);
+	expect_gone(told());
+	EXPECT_EQ(e.next(), UINT64_MAX);
+}
+
+/* What may be lost leaves room for what may not. */
+TEST(Events, FeedbackAndNeighbours_LeaveRoomForTheOthers)
+{
+	Connected t;
+	uint32_t room;
+
+	fill_events(t.e.core(), FP_EVENT_KEEP);
+	room = spsc_room(&t.e.core().events);
+	t.c.peer->to_write = 0;
+	t.s.send(60000);
+	for (int i = 0; i < 200; i++) {
+		fp_core_poll(&t.e.core(), t.e.now += 1000000);
+		hand_out(t.e, {&t.c});
+		t.c.peer->program();
+		t.c.peer->output();
+		t.c.deliver();
+	}
+	EXPECT_EQ(t.c.peer->f.rx_nxt, 60000u);
+	fp_event_neigh(&t.e.core(), 5);
+	EXPECT_EQ(spsc_room(&t.e.core().events), room);
+	EXPECT_EQ(t.e.cnt().cc_feedback, 0u);
+	t.e.events.clear();
+	t.e.run();
+	t.e.events.clear();
+	t.s.send(60000);
+	settle(t.e, {&t.c});
+	t.e.pass(10000000);
+	fp_event_neigh(&t.e.core(), 5);
+	t.e.run();
+	EXPECT_EQ(t.e.count(FP_EV_NEIGH), 1u);
+	EXPECT_GT(t.e.cnt().cc_feedback, 0u);
 }
 
 } // namespace
