@@ -81,6 +81,7 @@ uint32_t fp_core_poll(struct fp_core *core, uint64_t now_ns)
 	uint32_t work = 0, i;
 
 	set_now(core, now_ns);
+	core->copied = 0;
 	for (i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
 		work += stages[i](core);
 	tas_store_rel(&core->cnt.loops, core->cnt.loops + 1); /* fp_grace_over reads it */

@@ -28,10 +28,11 @@
 
 /* Budgets per round, so that no source of work starves another. */
 #define FP_BUDGET_MSGS	64u
-#define FP_BUDGET_BELLS 4u  /* words of 64 slots, per program */
-#define FP_BUDGET_WHEEL 64u /* expired deadlines */
-#define FP_BUDGET_TX	64u /* frames */
-#define FP_BUDGET_SCAN	64u /* slots of a program that ended */
+#define FP_BUDGET_BELLS 4u     /* words of 64 slots, per program */
+#define FP_BUDGET_WHEEL 64u    /* expired deadlines */
+#define FP_BUDGET_TX	64u    /* frames */
+#define FP_BUDGET_COPY	65536u /* bytes out of a slot, after which no further flow is moved */
+#define FP_BUDGET_SCAN	64u    /* slots of a program that ended */
 
 #define FP_LINGER_NS                                                                               \
 	(60ull * 1000000000ull) /* a closed flow may finish sending this long after its program */
@@ -140,6 +141,7 @@ struct fp_core {
 	uint32_t told;	  /* something was put since the slow path was last looked at */
 	uint32_t closing; /* flows with FP_F_CLOSING, list through tx_list_next */
 	uint32_t parked;  /* flows whose FP_EV_PARKED waits for room, list through parked_next */
+	uint64_t copied;  /* bytes this round, for flows that left a slot */
 	uint32_t nic_dead;
 	uint32_t stop;
 	uint32_t sent_share;	 /* nodes of the common pool that this core should have */

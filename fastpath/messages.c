@@ -154,6 +154,12 @@ static void handle(struct fp_core *core, const struct sp_msg *m)
 	}
 }
 
+/* A flow that leaves a slot may take 10 MiB with it: all others are delayed by no more than one. */
+static int must_wait(const struct fp_core *core, const struct sp_msg *m)
+{
+	return m->type == SP_FLOW_MOVE && core->copied >= FP_BUDGET_COPY;
+}
+
 uint32_t fp_msgs_poll(struct fp_core *core)
 {
 	const struct sp_msg *next;
@@ -162,7 +168,7 @@ uint32_t fp_msgs_poll(struct fp_core *core)
 
 	for (n = 0; n < FP_BUDGET_MSGS; n++) {
 		next = spsc_peek(&core->msgs);
-		if (!next)
+		if (!next || must_wait(core, next))
 			break;
 		m = *next; /* a take may poll again while this one is handled */
 		spsc_drop(&core->msgs);

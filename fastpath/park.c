@@ -106,6 +106,7 @@ static int park(struct fp_core *core, uint32_t id)
 
 	if (!last_words(core, id))
 		return 0;
+	core->copied += f->tx_head - fp_tx_una(f) + f->rx_nxt - f->rx_read;
 	failed = fp_stream_park(core, id);
 	if (!failed && !fp_rxlist_move(core, id, &core->fp->apps[FP_APP_NONE]))
 		failed = &core->cnt.drop_no_chunk;

@@ -230,6 +230,108 @@ TEST_F(ParkedUntold, ThenItsGroupMovesAndItsProgramEnds)
 	EXPECT_EQ(e.next(), UINT64_MAX);
 }
 
+/* Connections that are moved out of slots, each with something to be copied. */
+class Copies : public testing::Test
+{
+      protected:
+	Engine e;
+	Program p{e, 1}, q{e, 2};
+	std::vector<std::unique_ptr<Conn>> conns;
+	std::vector<std::unique_ptr<Socket>> socks;
+
+	void SetUp() override
+	{
+		for (uint32_t i = 0; i < 3; i++) {
+			conns.emplace_back(new Conn(e, i + 1, 70 + i, (uint16_t)(1000 + i)));
+			socks.emplace_back(new Socket(p, i, 70 + i));
+			conns[i]->install_in(p, i);
+		}
+		e.run();
+	}
+	void write_all(uint32_t len)
+	{
+		for (auto &s : socks)
+			ASSERT_EQ(s->send(len), len);
+		e.run();
+	}
+	uint32_t parked()
+	{
+		uint32_t n = 0;
+
+		for (auto &c : conns)
+			n += c->f().app == FP_APP_NONE;
+		return n;
+	}
+};
+
+TEST_F(Copies, OneARound_OtherMessagesBehindWaitInOrder)
+{
+	sp_msg m = move_out(*conns[2]);
+
+	write_all(FP_BUDGET_COPY);
+	for (auto &c : conns)
+		e.send(0, move_out(*c));
+	m.type = SP_FLOW_ABORT;
+	e.send(0, m);
+	for (uint32_t i = 1; i <= 3; i++) {
+		EXPECT_FALSE(conns[2]->f().flags & FP_F_CLOSING);
+		EXPECT_GT(fp_core_poll(&e.core(), e.now), 0u);
+		EXPECT_EQ(parked(), i);
+	}
+	e.run();
+	EXPECT_EQ(e.count(FP_EV_PARKED), 3u);
+	EXPECT_EQ(e.count(FP_EV_CLOSED), 1u);
+}
+
+/* Little to be copied: as many as of any others. */
+TEST_F(Copies, Small_AllInOneRound)
+{
+	write_all(100);
+	for (auto &c : conns)
+		e.send(0, move_out(*c));
+	fp_core_poll(&e.core(), e.now);
+	EXPECT_EQ(parked(), 3u);
+}
+
+TEST_F(Copies, GrantsOfWhatIsParked_CostNothing)
+{
+	write_all(FP_BUDGET_COPY);
+	for (auto &c : conns)
+		e.send(0, move_out(*c));
+	e.run();
+	for (uint32_t i = 0; i < 3; i++) {
+		sp_msg m = move_out(*conns[i]);
+
+		m.u.grant.app = 2;
+		m.u.grant.slot = i;
+		e.send(0, m);
+	}
+	fp_core_poll(&e.core(), e.now);
+	EXPECT_FALSE(spsc_pending(&e.core().msgs));
+}
+
+/* The grant is behind a copy: the ring is not answered before it is heard. */
+TEST_F(Copies, TakeOfTheSecond_WaitsARound)
+{
+	Socket s(q, 3, 71);
+	sp_msg m = move_out(*conns[1]);
+
+	m.u.grant.app = 2;
+	m.u.grant.slot = 3;
+	write_all(FP_BUDGET_COPY);
+	e.send(0, move_out(*conns[0]));
+	e.send(0, m);
+	s.take(2);
+	fp_core_poll(&e.core(), e.now);
+	EXPECT_FALSE(s.known());
+	e.run();
+	q.listen();
+	e.run();
+	EXPECT_TRUE(s.known());
+	EXPECT_FALSE(s.state() & TAS_SOCK_ERROR);
+	EXPECT_EQ(e.cnt().refuse_take, 0u);
+}
+
 /* What may be lost leaves room for what may not. */
 TEST(Events, FeedbackAndNeighbours_LeaveRoomForTheOthers)
 {
