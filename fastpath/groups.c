@@ -160,9 +160,8 @@ static void hand_over(struct fp_core *core)
 /* The port had nothing, or as much has come as its queue could hold when steering was switched. */
 static int drained(const struct fp_core *core)
 {
-	uint32_t depth = core->fp->caps->rx_depth;
-
-	return core->rx_empty || (depth != 0 && core->cnt.rx_packets - core->move.frames >= depth);
+	return core->rx_empty ||
+	       core->cnt.rx_packets - core->move.frames >= core->fp->caps->rx_depth;
 }
 
 static void drain(struct fp_core *core)

@@ -32,8 +32,10 @@
 #define ANY_SOCKET ((unsigned int)SOCKET_ID_ANY)
 
 struct rxq {
-	struct rte_mbuf *held[NIC_BURST];
+	struct rte_mbuf *held[NIC_BURST]; /* handed out */
 	uint32_t nheld;
+	struct rte_mbuf *ahead[NIC_BURST]; /* from the device, not yet asked for: [first, nahead) */
+	uint32_t first, nahead;
 };
 
 struct dpdk {
@@ -172,6 +174,7 @@ static int configure(struct nic *n, struct dpdk *d, const struct nic_conf *conf)
 	n->caps.tx_csum = (d->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
 	n->caps.tso = n->caps.tx_csum && (d->tx_offloads & tso) == tso;
 	n->caps.tso_max = TSO_ROOM;
+	n->caps.rx_depth = RING + NIC_BURST;
 	return rte_eth_dev_configure(d->port, d->nrx, d->ntx, &ec);
 }
 
@@ -296,21 +299,42 @@ static void describe(struct nic_rxpkt *p, const struct rte_mbuf *m)
 	p->zero = 0;
 }
 
+/*
+ * Vector drivers round what they are asked for down to multiples of 4, 8 or 32, and to nothing, so
+ * that 0 would not mean "empty": they are always asked for a whole burst.
+ */
+static uint32_t fetch(
+	const struct dpdk *d, uint32_t queue, struct rxq *q, uint32_t max, struct rte_mbuf ***m)
+{
+	uint32_t n;
+
+	if (q->first == q->nahead) {
+		q->first = 0;
+		q->nahead = rte_eth_rx_burst(d->port, (uint16_t)queue, q->ahead, NIC_BURST);
+	}
+	n = q->nahead - q->first;
+	if (n > max)
+		n = max;
+	*m = q->ahead + q->first;
+	q->first += n;
+	return n;
+}
+
 /* A frame in several pieces is longer than the MTU asks for; it is joined where its first piece has
  * room. */
 static int dpdk_rx(struct nic *n, uint32_t queue, struct nic_rxpkt *pkts, int max, uint64_t *lost)
 {
 	struct dpdk *d = n->priv;
-	struct rte_mbuf *m[NIC_BURST];
+	struct rte_mbuf **m;
 	struct rxq *q;
-	uint16_t got, i;
+	uint32_t got, i;
 	int out = 0;
 
 	if (queue >= d->nrx)
 		return 0;
 	register_thread();
 	q = &d->rx[queue];
-	got = rte_eth_rx_burst(d->port, (uint16_t)queue, m, (uint16_t)max);
+	got = fetch(d, queue, q, (uint32_t)max, &m);
 	for (i = 0; i < got; i++) {
 		if (m[i]->nb_segs > 1 && rte_pktmbuf_linearize(m[i]) != 0) {
 			rte_pktmbuf_free(m[i]);

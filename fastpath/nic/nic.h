@@ -51,7 +51,7 @@ struct nic_caps {
 	uint8_t mac[6];
 	uint16_t mtu;
 	uint32_t tso_max;  /* largest payload of one frame */
-	uint32_t rx_depth; /* a receive queue holds at most so many frames; 0 = unknown */
+	uint32_t rx_depth; /* a receive queue holds about so many frames; never 0 */
 };
 
 struct nic;

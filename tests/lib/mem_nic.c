@@ -224,6 +224,7 @@ struct nic *mem_nic_open(uint32_t nqueues, int large)
 	n->caps.mtu = 1500;
 	n->caps.tso = n->caps.tx_csum = n->caps.rx_large = (uint8_t)large;
 	n->caps.tso_max = 65160;
+	n->caps.rx_depth = 4096; /* what a test puts there at a time is less, unless it floods */
 	m->limit = -1;
 	pthread_mutex_init(&m->lock, NULL);
 	for (i = 0; i < nqueues; i++)

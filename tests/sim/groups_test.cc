@@ -339,4 +339,66 @@ TEST(Groups, MoveBehindAPortThatCannotSteer)
 		random_moves({seed, 3, (uint32_t)(seed % 2 * 2), false, true});
 }
 
+/* Junk comes without end, and faster than the core takes it in. */
+static void flood(Engine &e, uint32_t core)
+{
+	static const uint8_t junk[60] = {2, 2, 2, 2, 2, 2};
+
+	for (uint32_t i = 0; i < 2 * NIC_BURST; i++)
+		mem_nic_put(e.port, core, junk, sizeof(junk), 0, 0);
+}
+
+static std::unique_ptr<Conn> conn_of_core(Engine &e, uint32_t core, uint32_t id)
+{
+	std::unique_ptr<Conn> c;
+	uint16_t port = (uint16_t)(1000 * id);
+
+	do
+		c.reset(new Conn(e, id, 100 + id, port++));
+	while (c->home() != core);
+	return c;
+}
+
+/* The move ends after as many frames as the old owner's queue held; what the new owner has got meanwhile is not stuck. */
+TEST(Groups, OldOwnersQueueIsNeverEmpty_NewOwnerGoesOnReceiving)
+{
+	Engine e(2);
+	Program p(e, 1);
+	auto moving = conn_of_core(e, 0, 1), other = conn_of_core(e, 1, 2);
+	uint64_t set[2] = {0, 0};
+	uint32_t g = fp_group_of(e.fp, &moving->init.tuple), round;
+	fp_event ev;
+
+	for (Conn *c : {moving.get(), other.get()}) {
+		c->install_in(p, c->id);
+		c->peer->to_write = 60000;
+		c->peer->program();
+		c->peer->output();
+	}
+	e.run();
+	set[g / 64] = 1ull << (g % 64);
+	ASSERT_EQ(fp_move_start(e.fp, set, 0, 1), 0);
+	for (round = 0; round < 1000; round++) {
+		flood(e, 0);
+		fp_core_poll(&e.core(0), e.now);
+		fp_core_poll(&e.core(1), e.now);
+		while (fp_event_next(e.fp, &ev))
+			;
+		if (fp_move_poll(e.fp) == FP_MOVES_NONE)
+			break;
+		e.now += 10000;
+		if (round != 10)
+			continue;
+		for (int i = 0; i < 2000; i++) /* more than it may hold */
+			for (auto &fr : moving->to_engine)
+				mem_nic_put(e.port, 1, fr.bytes.data(), (uint32_t)fr.bytes.size(),
+					fr.gso_size, 0);
+		other->deliver();
+	}
+	EXPECT_EQ(fp_move_poll(e.fp), FP_MOVES_NONE);
+	EXPECT_GT(round, e.port->caps.rx_depth / NIC_BURST / 2);
+	e.run();
+	EXPECT_GT(e.fp->cold[other->id].tcp.bytes_in, 0u);
+}
+
 } // namespace
