@@ -85,7 +85,7 @@ static int init_eal(const char *device)
 {
 	static int done;
 	char dev[256], cpu[16], prog[] = "tas", mem[] = "--in-memory", huge[] = "--no-huge",
-				m[] = "-m", mb[] = "512";
+				alone[] = "--no-shconf", m[] = "-m", mb[] = "512";
 	char l[] = "-l", nopci[] = "--no-pci", quiet[] = "--no-telemetry",
 	     log[] = "--log-level=error";
 	char *argv[16];
@@ -109,6 +109,7 @@ static int init_eal(const char *device)
 		argv[argc++] = mem;
 	} else {
 		argv[argc++] = huge;
+		argv[argc++] = alone; /* else one lock file for all daemons of the machine */
 		argv[argc++] = m;
 		argv[argc++] = mb;
 	}
