@@ -4,7 +4,9 @@
  * authors hold enough for hash tables.
  */
 #include "flow_table.h"
+#include <assert.h>
 #include <string.h>
+#include "tas/atomic.h"
 
 /* A first bucket with fewer entries than this is taken without looking at the second: most look-ups
  * end there. */
@@ -95,6 +97,8 @@ void fp_table_init(struct fp_table *t, struct fp_bucket *zeroed, uint32_t ngroup
 {
 	uint64_t i;
 
+	assert(ngroups <= FP_TABLE_GROUPS);
+	memset(t->count, 0, sizeof(t->count));
 	t->buckets = zeroed;
 	t->ngroups = ngroups;
 	t->part = part;
@@ -174,6 +178,16 @@ static uint32_t bucket_count(const struct fp_bucket *b)
 	return n;
 }
 
+uint32_t fp_table_count(const struct fp_table *t, uint32_t group)
+{
+	return tas_load(&t->count[group]);
+}
+
+static void count(struct fp_table *t, uint32_t group, uint32_t more)
+{
+	tas_store(&t->count[group], t->count[group] + more);
+}
+
 int fp_table_add(struct fp_table *t, uint32_t group, uint64_t hash, uint32_t flow)
 {
 	struct fp_bucket *first = first_bucket(t, group, hash),
@@ -187,6 +201,7 @@ int fp_table_add(struct fp_table *t, uint32_t group, uint64_t hash, uint32_t flo
 			continue;
 		b->tag[i] = (uint32_t)hash;
 		b->flow[i] = flow;
+		count(t, group, 1);
 		return 1;
 	}
 	return 0;
@@ -208,6 +223,9 @@ static int remove_from(struct fp_bucket *b, uint32_t tag, uint32_t flow)
 
 int fp_table_del(struct fp_table *t, uint32_t group, uint64_t hash, uint32_t flow)
 {
-	return remove_from(first_bucket(t, group, hash), (uint32_t)hash, flow) ||
-	       remove_from(second_bucket(t, group, hash), (uint32_t)hash, flow);
+	if (!remove_from(first_bucket(t, group, hash), (uint32_t)hash, flow) &&
+		!remove_from(second_bucket(t, group, hash), (uint32_t)hash, flow))
+		return 0;
+	count(t, group, -1u);
+	return 1;
 }

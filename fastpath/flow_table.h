@@ -13,7 +13,8 @@
 #include <stdint.h>
 #include "flow.h"
 
-#define FP_BUCKET_WAYS 8
+#define FP_BUCKET_WAYS	8
+#define FP_TABLE_GROUPS 128u /* at most */
 
 struct fp_bucket {
 	uint32_t tag[FP_BUCKET_WAYS];
@@ -27,6 +28,8 @@ struct fp_table {
 	uint32_t ngroups;
 	uint32_t part;	 /* buckets per group, a power of two */
 	uint64_t key[8]; /* of the hash: six words for the tuple, two to mix */
+	/* Entries of each group; written when connections come and go, the lines before are not. */
+	uint32_t count[FP_TABLE_GROUPS] __attribute__((aligned(TAS_CACHELINE)));
 };
 
 /* Buckets per group for max_flows in all: a quarter full when groups are even. */
@@ -46,6 +49,8 @@ uint32_t fp_table_guess(const struct fp_table *t, uint32_t group, uint64_t hash)
 uint32_t fp_table_find(const struct fp_table *t, const struct fp_flow *flows,
 	const struct fp_flow_cold *cold, uint32_t group, uint64_t hash,
 	const struct tas_tuple *tuple);
+/* Entries of a group: of this moment when another core owns it. */
+uint32_t fp_table_count(const struct fp_table *t, uint32_t group);
 /* 1 = entered, 0 = both buckets are full. */
 int fp_table_add(struct fp_table *t, uint32_t group, uint64_t hash, uint32_t flow);
 /* 1 = removed, 0 = was not there. */

@@ -89,6 +89,8 @@ struct fp_app *fp_app(struct fp *fp, uint32_t id);
 uint32_t fp_group_of(const struct fp *fp, const struct tas_tuple *t);
 uint32_t fp_group_core(const struct fp *fp, uint32_t group);
 uint32_t fp_core_of(const struct fp *fp, const struct tas_tuple *t);
+/* Records and lines of the table that two cores look at when the group moves, at most; 0 = no flow. */
+uint32_t fp_group_cost(const struct fp *fp, uint32_t group);
 /*
  * NUMA nodes of the machine, at least 1, and a core's. A flow's record is touched first by the core that installs it, so
  * ids that are given to cores of one node only have their records there.

@@ -120,20 +120,34 @@ static void take_flow(struct fp_core *core, uint32_t id)
 	fp_app_adopted(core, app, f->slot);
 }
 
+typedef void each_flow(struct fp_core *core, uint32_t id);
+
+/* How many there were. */
+static uint32_t flows_of_bucket(struct fp_core *core, const struct fp_bucket *b, each_flow *each)
+{
+	uint32_t way, n = 0;
+
+	for (way = 0; way < FP_BUCKET_WAYS; way++) {
+		if (b->flow[way] == FP_FLOW_NONE)
+			continue;
+		each(core, b->flow[way]);
+		n++;
+	}
+	return n;
+}
+
 /* The groups' parts of the table are their lists of flows. `each` may end the flow it is given. */
-static void for_each_flow(struct fp_core *core, void (*each)(struct fp_core *core, uint32_t id))
+static void for_each_flow(struct fp_core *core, each_flow *each)
 {
 	const struct fp_table *t = &core->fp->table;
-	uint32_t g, i, way;
+	uint32_t g, i;
 
 	for (g = 0; next_group(core->move.set, &g); g++) {
-		for (i = 0; i < t->part; i++) {
-			const struct fp_bucket *b = &t->buckets[(uint64_t)g * t->part + i];
+		const struct fp_bucket *b = &t->buckets[(uint64_t)g * t->part];
+		uint32_t left = fp_table_count(t, g);
 
-			for (way = 0; way < FP_BUCKET_WAYS; way++)
-				if (b->flow[way] != FP_FLOW_NONE)
-					each(core, b->flow[way]);
-		}
+		for (i = 0; left != 0 && i < t->part; i++)
+			left -= flows_of_bucket(core, &b[i], each);
 	}
 }
 

@@ -21,6 +21,13 @@ uint32_t fp_core_of(const struct fp *fp, const struct tas_tuple *t)
 	return fp->group_core[fp_group_of(fp, t)];
 }
 
+uint32_t fp_group_cost(const struct fp *fp, uint32_t group)
+{
+	uint32_t flows = fp_table_count(&fp->table, group);
+
+	return flows == 0 ? 0 : flows + fp->table.part;
+}
+
 static int in_set(const uint64_t *set, uint32_t group)
 {
 	return (int)(set[group / 64] >> (group % 64) & 1);

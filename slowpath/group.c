@@ -9,7 +9,7 @@
 #include "sp.h"
 #include "tas/ctl.h"
 
-#define FLOWS_A_MOVE 2048u /* about: the old owner's round with them takes some 0.2 ms */
+#define COST_A_MOVE 2048u /* fp_group_cost: the old owner's round takes some 0.2 ms */
 
 int sp_group_move(struct sp *sp, uint32_t group, uint32_t core)
 {
@@ -36,13 +36,18 @@ uint32_t sp_groups_of(const struct sp *sp, uint32_t core)
 	return n;
 }
 
-/* Takes out the wishes that go the same way as the first open one; how many. */
+/*
+ * Takes out the wishes that go the same way as the first open one, as many as a round can bear, and
+ * that one in any case; how many.
+ */
 static uint32_t choose(struct sp *sp, uint64_t *set, uint32_t *from, uint32_t *to)
 {
-	uint32_t max = FLOWS_A_MOVE * NIC_GROUPS / (sp->conns.nopen + 1) + 1, n = 0, g;
+	uint64_t cost = 0;
+	uint32_t n = 0, g;
 
-	for (g = 0; g < NIC_GROUPS && n < max; g++) {
+	for (g = 0; g < NIC_GROUPS; g++) {
 		uint32_t wish = sp->group_wish[g], now = fp_group_core(sp->fp, g);
+		uint32_t more = fp_group_cost(sp->fp, g);
 
 		if (wish == 0 || wish - 1 == now) {
 			sp->group_wish[g] = 0;
@@ -50,6 +55,9 @@ static uint32_t choose(struct sp *sp, uint64_t *set, uint32_t *from, uint32_t *t
 		}
 		if (n != 0 && (now != *from || wish - 1 != *to))
 			continue;
+		if (n != 0 && more != 0 && cost + more > COST_A_MOVE)
+			continue;
+		cost += more;
 		*from = now;
 		*to = wish - 1;
 		set[g / 64] |= 1ull << (g % 64);

@@ -36,6 +36,8 @@ uint64_t fake_neigh[FP_MAX_NEIGH];
 uint32_t fake_ring_room;
 uint32_t fake_nodes = 1;
 uint32_t fake_swapped;
+uint32_t fake_group_cost[NIC_GROUPS];
+uint64_t fake_move_set[NIC_GROUPS / 64];
 enum fp_move_state fake_moves;
 uint32_t fake_looks;
 const uint8_t fake_mac[6] = {0x02, 0, 0, 0, 0, 2}, fake_peer_mac[6] = {0x02, 0, 0, 0, 0, 1};
@@ -73,12 +75,18 @@ uint32_t fp_group_core(const struct fp *fp, uint32_t group)
 	return group % 2;
 }
 
+uint32_t fp_group_cost(const struct fp *fp, uint32_t group)
+{
+	(void)fp;
+	return fake_group_cost[group];
+}
+
 int fp_move_start(struct fp *fp, const uint64_t set[NIC_GROUPS / 64], uint32_t from, uint32_t to)
 {
 	(void)fp;
-	(void)set;
 	(void)from;
 	(void)to;
+	memcpy(fake_move_set, set, sizeof(fake_move_set));
 	return -EBUSY;
 }
 
@@ -259,6 +267,7 @@ struct sp *fake_start(int nargs, const char *const *args)
 	memset(fake_neigh, 0, sizeof(fake_neigh));
 	fake_nmsgs = 0;
 	fake_swapped = 0;
+	memset(fake_group_cost, 0, sizeof(fake_group_cost));
 	fake_moves = FP_MOVES_NONE;
 	fake_looks = 0;
 	fake_forget();

@@ -65,6 +65,9 @@ extern uint32_t fake_nodes; /* core c is on node c % fake_nodes; set before star
 /* 1: every group is on the other core; what fp_move_poll says. */
 extern uint32_t fake_swapped;
 extern enum fp_move_state fake_moves;
+/* What moving a group costs; the set of the last fp_move_start, which is refused. */
+extern uint32_t fake_group_cost[NIC_GROUPS];
+extern uint64_t fake_move_set[NIC_GROUPS / 64];
 extern uint32_t
 	fake_looks; /* at the n-th look the flows have changed hands (1 = the next), 0 = at none */
 extern const uint8_t fake_mac[6], fake_peer_mac[6];

@@ -401,4 +401,62 @@ TEST(Groups, OldOwnersQueueIsNeverEmpty_NewOwnerGoesOnReceiving)
 	EXPECT_GT(e.fp->cold[other->id].tcp.bytes_in, 0u);
 }
 
+/* The old and the new owner look at as much of a group's part of the table as its flows need. */
+class Part : public testing::Test
+{
+      protected:
+	Engine e{2, true, 1u << 20};
+	Program p{e, 1};
+	std::unique_ptr<Conn> c = conn_of_core(e, 0, 1);
+	uint32_t g = fp_group_of(e.fp, &c->init.tuple);
+	char *begin = (char *)&e.fp->table.buckets[(uint64_t)g * e.fp->table.part];
+	char *end = begin + e.fp->table.part * sizeof(fp_bucket);
+
+	/* From then on who touches it dies. */
+	void forbid(char *from)
+	{
+		from = (char *)(((uintptr_t)from + 4095) & ~(uintptr_t)4095);
+		ASSERT_LT(from, end);
+		ASSERT_EQ(mprotect(from, (size_t)(end - from), PROT_NONE), 0);
+	}
+	void move()
+	{
+		uint64_t set[2] = {0, 0};
+
+		set[g / 64] = 1ull << (g % 64);
+		ASSERT_EQ(fp_move_start(e.fp, set, 0, 1), 0);
+		for (int i = 0; i < 20 && fp_move_poll(e.fp) != FP_MOVES_NONE; i++)
+			e.run();
+		EXPECT_EQ(fp_move_poll(e.fp), FP_MOVES_NONE);
+		EXPECT_EQ(fp_group_core(e.fp, g), 1u);
+	}
+	void TearDown() override
+	{
+		mprotect(begin, (size_t)(end - begin), PROT_READ | PROT_WRITE);
+	}
+};
+
+TEST_F(Part, GroupWithoutFlows_NotTouched)
+{
+	EXPECT_EQ(fp_group_cost(e.fp, g), 0u);
+	forbid(begin);
+	move();
+}
+
+TEST_F(Part, BehindTheLastFlow_NotTouched)
+{
+	char *last = begin;
+
+	c->install_in(p, 1);
+	e.run();
+	EXPECT_GT(fp_group_cost(e.fp, g), 0u);
+	for (auto *b = (fp_bucket *)begin; (char *)b < end; b++)
+		for (uint32_t id : b->flow)
+			if (id != FP_FLOW_NONE)
+				last = (char *)(b + 1);
+	forbid(last);
+	move();
+	EXPECT_EQ(c->f().core, 1u);
+}
+
 } // namespace

@@ -79,7 +79,7 @@ TEST(FlowTable, RandomOperationsMatchANaiveMap)
 	std::mt19937_64 rng(test_seed());
 	Table tab(rng(), rng());
 	std::map<std::pair<uint32_t, std::string>, uint32_t> model;
-	std::vector<uint32_t> free_ids;
+	std::vector<uint32_t> free_ids, count(kGroups);
 
 	SCOPED_TRACE(test_seed_text());
 	for (uint32_t id = kMax; id > 0; id--)
@@ -97,6 +97,7 @@ TEST(FlowTable, RandomOperationsMatchANaiveMap)
 			ASSERT_FALSE(fp_table_del(&tab.t, g, fp_table_hash(&tab.t, &tu), expect));
 			free_ids.push_back(expect);
 			model.erase(it);
+			count[g]--;
 		} else if (expect == FP_FLOW_NONE && !free_ids.empty()) {
 			uint32_t id = free_ids.back();
 
@@ -104,7 +105,9 @@ TEST(FlowTable, RandomOperationsMatchANaiveMap)
 			tab.fill(id, tu);
 			ASSERT_TRUE(fp_table_add(&tab.t, g, fp_table_hash(&tab.t, &tu), id));
 			model[key] = id;
+			count[g]++;
 		}
+		ASSERT_EQ(fp_table_count(&tab.t, g), count[g]);
 	}
 	EXPECT_GT(model.size(), 500u);
 }
