@@ -239,11 +239,12 @@ void lt_fd_new(int fd)
 
 void lt_to_kernel(struct lt_desc *d, int fd)
 {
-	uint32_t want = lt_desc_index(d) + 1, i, n = lt_fd_top(), left = 1;
+	uint32_t want = lt_desc_index(d) + 1, i, n = lt_fd_top(), was = want;
+	uint32_t left; /* another thread may be closing fd */
 
 	lt_epoll_moved(d, fd);
-	tas_store(&lt_tab[fd], 0u);
-	if (tas_load(&d->refs) > 1) {
+	left = tas_cas(&lt_tab[fd], &was, 0u) ? 1 : 0;
+	if (tas_load(&d->refs) > left) {
 		for (i = 0; i < n; i++) {
 			if (tas_load(&lt_tab[i]) != want)
 				continue;
@@ -252,7 +253,7 @@ void lt_to_kernel(struct lt_desc *d, int fd)
 		}
 	}
 	tas_store_rel(&d->kind, (uint32_t)LT_FREE);
-	if (tas_fetch_add(&d->refs, -left) == left)
+	if (left != 0 && tas_fetch_add(&d->refs, -left) == left)
 		lt_desc_free(d); /* else: who holds it does */
 }
 

@@ -36,6 +36,16 @@ static void send_away(struct lt_desc *d)
 	d->backoff_ns = 0;
 }
 
+/* Ours once the daemon says so, at its first use (lt_listen_settle). Its users are the parent's. */
+static void unsettle(struct lt_desc *d)
+{
+	d->flags |= LT_D_FORKED;
+	d->slot = LT_NONE;
+	d->users = d->nall = d->nexcl = 0;
+	d->evq = 0;
+	d->evq_mask = 1;
+}
+
 /* Calls that held a description are of threads that are not here. */
 static void count_refs(uint32_t n)
 {
@@ -69,7 +79,7 @@ static void clean_table(bool shared)
 		d = &lt_descs[v - 1];
 		d->lock = 0;
 		if (d->kind == LT_LISTEN)
-			d->flags |= LT_D_FORKED;
+			unsettle(d);
 		if (d->kind == LT_CONN && shared && (d->flags & LT_D_SHARED))
 			send_away(d);
 		if (d->kind != LT_CONN && d->kind != LT_FREE)

@@ -21,13 +21,13 @@ bool lt_listen_usable(const struct lt_desc *d)
 	       !(lt_flags(d) & LT_D_DOWN);
 }
 
-/* Which of our holder entries in the segment is ours; false when the daemon made none. */
-static bool find_holder(struct lt_desc *d, uint32_t app)
+/* Which of the holder entries in the segment is ours; false when the daemon made none. */
+static bool find_holder(struct lt_desc *d, const struct tas_listen *l, uint32_t app)
 {
 	uint32_t i;
 
 	for (i = 0; i < TAS_LISTEN_HOLDERS; i++) {
-		if (tas_load_acq(&d->l->holders[i].app) != app)
+		if (tas_load_acq(&l->holders[i].app) != app)
 			continue;
 		d->holder = i;
 		return true;
@@ -42,13 +42,13 @@ bool lt_listen_map(struct lt_desc *d, int fd, uint32_t id)
 
 	if (l == MAP_FAILED)
 		return false;
-	d->l = l;
+	if (tas_load(&l->magic) != TAS_LISTEN_MAGIC || !find_holder(d, l, lt_client_app())) {
+		munmap(l, sizeof(*l));
+		return false;
+	}
 	d->listener = id;
-	if (tas_load(&l->magic) == TAS_LISTEN_MAGIC && find_holder(d, lt_client_app()))
-		return true;
-	munmap(l, sizeof(*l));
-	d->l = NULL;
-	return false;
+	tas_store_rel(&d->l, l);
+	return true;
 }
 
 /* LISTEN or JOIN with the handle. 0 or -errno. */
@@ -280,6 +280,17 @@ void lt_listen_down(struct lt_desc *d)
 			lt_sys_kick(d->ctx->evq_fd[i]);
 }
 
+/* Another thread of the child may be about to settle it, which looks at the kind under the lock. */
+static bool still_forked(struct lt_desc *d)
+{
+	int locked = lt_lock(&d->lock);
+	bool forked = (lt_flags(d) & LT_D_FORKED) != 0;
+
+	if (locked == 0)
+		lt_unlock(&d->lock);
+	return forked;
+}
+
 void lt_listen_close(struct lt_desc *d)
 {
 	struct tas_msg m = {.type = TAS_CMD_UNLISTEN, .id = d->listener};
@@ -287,7 +298,7 @@ void lt_listen_close(struct lt_desc *d)
 	tas_fetch_add(&d->life, 1u);
 	tas_xchg(&d->kind,
 		(uint32_t)LT_FREE); /* full barrier: who comes now sees it, who came is counted */
-	if (lt_flags(d) & LT_D_FORKED) {
+	if (still_forked(d)) {
 		lt_command(&m, -1, NULL, NULL);
 		munmap(d->l, sizeof(*d->l));
 		return;
@@ -311,37 +322,50 @@ void lt_listen_close(struct lt_desc *d)
 static bool inherit(struct lt_desc *d, int fd)
 {
 	struct tas_msg m = {.type = TAS_CMD_JOIN};
-	struct tas_listen *old = d->l;
+	struct lt_ctx *c;
 
 	if (!lt_client_ready())
 		return false;
-	if (!(lt_client_heir() && find_holder(d, lt_client_app())) && ask_listen(d, fd, &m) < 0) {
-		d->l = old;
+	if (!(lt_client_heir() && find_holder(d, d->l, lt_client_app())) &&
+		ask_listen(d, fd, &m) < 0)
 		return false;
-	}
-	if (old != d->l)
-		munmap(old, sizeof(*old));
-	d->ctx = lt_context_get();
-	return d->ctx != NULL;
+	c = lt_context_get();
+	if (c != NULL)
+		tas_store_rel(&d->ctx, c);
+	return c != NULL;
 }
 
+/*
+ * The threads of a child that use the listener at once wait for the first of them. Whatever becomes
+ * of it, the segment that came with the fork stays mapped: others may be looking at it, as at one
+ * whose service has ended.
+ */
 bool lt_listen_settle(struct lt_desc *d, int fd)
 {
-	if (!(lt_flags(d) & LT_D_FORKED))
-		return true;
-	d->slot = LT_NONE;
-	d->users = d->nall = d->nexcl = 0;
-	d->evq = 0;
-	d->evq_mask = 1;
-	d->ctx = NULL;
+	bool first, ours, held;
+	uint64_t mask;
+
+	if (lt_likely(!(tas_load_acq(&d->flags) & LT_D_FORKED)))
+		return tas_load_acq(&d->kind) == LT_LISTEN;
+	lt_signals_block(&mask);
+	if (lt_lock(&d->lock) !=
+		0) { /* a handler above a call that has it: nothing is queued yet */
+		lt_signals_restore(&mask);
+		return false;
+	}
+	first = (lt_flags(d) & LT_D_FORKED) && tas_load(&d->kind) == LT_LISTEN;
+	ours = first ? inherit(d, fd) : tas_load(&d->kind) == LT_LISTEN;
+	if (first && !ours)
+		tas_store_rel(&d->kind, (uint32_t)LT_UNDECIDED);
 	tas_fetch_and(&d->flags, ~LT_D_FORKED);
-	if (inherit(d, fd))
-		return true;
-	lt_explain(TAS_X_kernel_inherit);
-	munmap(d->l, sizeof(*d->l));
-	d->l = NULL;
-	lt_to_kernel(d, fd);
-	return false;
+	held = first && !ours && lt_desc_hold(d);
+	lt_unlock_masked(&d->lock, &mask);
+	if (held) {
+		lt_explain(TAS_X_kernel_inherit);
+		lt_to_kernel(d, fd);
+		lt_desc_let_go(d);
+	}
+	return ours;
 }
 
 void lt_listen_join(struct lt_desc *d, int fd)

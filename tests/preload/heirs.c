@@ -3,6 +3,7 @@
  * they inherit: what another holder did to them before.
  */
 #include "peers.h"
+#include <pthread.h>
 
 static char self[4096];
 
@@ -131,11 +132,63 @@ static void test_exec_shut(void)
 	close(fd);
 }
 
+/* ---- many threads of a child use what it inherited at once ---- */
+
+#define ACCEPTORS 8
+static int shared_listener;
+static pthread_barrier_t gate;
+
+static void *acceptor(void *arg)
+{
+	char buf[4];
+	int fd;
+
+	(void)arg;
+	pthread_barrier_wait(&gate);
+	fd = accept(shared_listener, NULL, NULL);
+	CHECK(fd >= 0);
+	CHECK(recv(fd, buf, 4, MSG_WAITALL) == 4);
+	CHECK(send(fd, "pong", 4, MSG_NOSIGNAL) == 4);
+	close(fd);
+	return NULL;
+}
+
+static void accept_together(void)
+{
+	pthread_t t[ACCEPTORS];
+	int i;
+
+	CHECK(pthread_barrier_init(&gate, NULL, ACCEPTORS) == 0);
+	for (i = 0; i < ACCEPTORS; i++)
+		CHECK(pthread_create(&t[i], NULL, acceptor, NULL) == 0);
+	for (i = 0; i < ACCEPTORS; i++)
+		pthread_join(t[i], NULL);
+	_exit(0);
+}
+
+static void test_fork_threads(void)
+{
+	pid_t pid;
+	int i;
+
+	shared_listener = listen_here(0, 64);
+	tell(ACCEPTORS * 10);
+	for (i = 0; i < 10; i++) {
+		pid = fork();
+		if (pid == 0)
+			accept_together();
+		out("child %#x", (unsigned)end_of(pid));
+	}
+	out("peer got %d", hear());
+	close(shared_listener);
+}
+
 static const struct tcase cases[] = {
 	{"half_closed", test_half_closed, peer_sees_end},
 	{"bystander", test_bystander, peer_bystander},
 	{"sibling", test_sibling, peer_sees_end},
 	{"exec_shut", test_exec_shut, peer_sees_end},
+	{"fork_threads", test_fork_threads, peer_clients},
 };
 
 int main(int argc, char **argv)
