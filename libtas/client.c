@@ -196,6 +196,7 @@ bool lt_client_ready(void)
 {
 	uint64_t mask, start, now;
 
+	lt_look_alive();
 	if (tas_load_acq(&client.up))
 		return true;
 	if (tas_load(&client.retry_ns) > lt_now_ns())
@@ -290,6 +291,7 @@ int lt_command(struct tas_msg *m, int fd, int *fds, uint32_t *nfds)
 	uint64_t mask;
 	int r = -EPIPE;
 
+	lt_look_alive();
 	lt_lock_masked(&client.lock, &mask);
 	if (client.up) {
 		r = nfds != NULL ? exchange_fds(m, fd, fds, nfds)
@@ -323,6 +325,7 @@ bool lt_client_check(struct lt_ctx *c)
 /* Keeps other threads from registering and commanding, as around fork(). */
 void lt_client_hold(uint64_t *saved)
 {
+	lt_look_alive();
 	lt_lock_masked(&client.lock, saved);
 }
 

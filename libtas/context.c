@@ -18,6 +18,7 @@ static uint32_t open_lock;
 
 struct lt_ctx *lt_context(void)
 {
+	lt_look_alive();
 	return tas_load_acq(&current);
 }
 

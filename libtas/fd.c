@@ -225,6 +225,7 @@ void lt_fd_drop(int fd)
 
 	if ((uint32_t)fd >= lt_ntab)
 		return;
+	lt_look_alive();
 	v = tas_xchg(&lt_tab[fd], 0u);
 	if (v == 0 || v == LT_TAB_HIDDEN)
 		return;

@@ -120,6 +120,19 @@ extern uint32_t *lt_alive; /* a page that fork empties: 0 in a child that has no
 
 #define LT_TAB_HIDDEN 0xffffffffu
 
+/* fork.c */
+void lt_fork_noticed(void);
+
+/* What is not found by lt_fd_get(), which looks too: without this, a child made behind libc's back
+ * would speak for its parent. */
+static inline void lt_look_alive(void)
+{
+	const uint32_t *alive = tas_load(&lt_alive);
+
+	if (lt_unlikely(alive != NULL && tas_load(alive) == 0))
+		lt_fork_noticed();
+}
+
 struct lt_desc *lt_fd_mine(int fd);
 int lt_claim(struct lt_desc *d, uint32_t life);
 
@@ -441,8 +454,5 @@ static inline void lt_home(struct lt_desc *d)
 
 /* sendfile.c */
 ssize_t lt_sendfile_common(struct lt_desc *d, int in_fd, off_t *offset, size_t count);
-
-/* fork.c */
-void lt_fork_noticed(void);
 
 #endif

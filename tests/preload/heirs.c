@@ -4,6 +4,7 @@
  */
 #include "peers.h"
 #include <pthread.h>
+#include <sys/syscall.h>
 
 static char self[4096];
 
@@ -183,12 +184,102 @@ static void test_fork_threads(void)
 	close(shared_listener);
 }
 
+/* ---- a child that libc did not make for us, as forkpty() and clone() do ---- */
+
+static pid_t unseen_fork(void)
+{
+	fflush(stdout);
+	return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+/* It closes its copy of fd and ends. */
+static void unseen_child_closes(int fd)
+{
+	pid_t pid = unseen_fork();
+
+	if (pid == 0) {
+		close(fd);
+		_exit(0);
+	}
+	out("child %#x", (unsigned)end_of(pid));
+}
+
+static void still_hears(int fd)
+{
+	char buf[8];
+
+	tell(1);
+	result("recv", recv(fd, buf, 5, MSG_WAITALL));
+	tell(0);
+	close(fd);
+}
+
+static void test_unseen_closes(void)
+{
+	int fd = accepted();
+
+	unseen_child_closes(fd);
+	still_hears(fd);
+}
+
+/* The same, of a connection that a forked child knew before. */
+static void test_unseen_shared(void)
+{
+	int fd = accepted();
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	out("child %#x", (unsigned)end_of(pid));
+	unseen_child_closes(fd);
+	still_hears(fd);
+}
+
+static void serve_waiting(int l)
+{
+	struct pollfd p = {l, POLLIN, 0};
+
+	result("poll", poll(&p, 1, 10000));
+	serve_one(l);
+}
+
+static void test_unseen_listener(void)
+{
+	int l = listen_here(0, 5);
+
+	unseen_child_closes(l);
+	tell(1);
+	serve_waiting(l);
+	out("peer got %d", hear());
+	close(l);
+}
+
+/* It serves itself: a service may take it on as it would a program that was passed the listener. */
+static void test_unseen_serves(void)
+{
+	int l = listen_here(0, 5);
+	pid_t pid = unseen_fork();
+
+	if (pid == 0) {
+		tell(1);
+		serve_waiting(l);
+		_exit(0);
+	}
+	out("child %#x", (unsigned)end_of(pid));
+	out("peer got %d", hear());
+	close(l);
+}
+
 static const struct tcase cases[] = {
 	{"half_closed", test_half_closed, peer_sees_end},
 	{"bystander", test_bystander, peer_bystander},
 	{"sibling", test_sibling, peer_sees_end},
 	{"exec_shut", test_exec_shut, peer_sees_end},
 	{"fork_threads", test_fork_threads, peer_clients},
+	{"unseen_closes", test_unseen_closes, peer_sender},
+	{"unseen_shared", test_unseen_shared, peer_sender},
+	{"unseen_listener", test_unseen_listener, peer_clients},
+	{"unseen_serves", test_unseen_serves, peer_clients},
 };
 
 int main(int argc, char **argv)
