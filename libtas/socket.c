@@ -279,6 +279,8 @@ int lt_shutdown(struct lt_desc *d, int fd, int how)
 	}
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
 		return (int)lt_ret(-EINVAL);
+	if (d->kind != LT_CONN) /* inherited, and not to be had any more */
+		return (int)lt_ret(-ENOTCONN);
 	if (!lt_conn_bound(d) && (lt_flags(d) & LT_D_CONNECTING)) {
 		cancel_connect(d);
 		lt_conn_wake(d);

@@ -34,9 +34,26 @@ p.register(s, select.EPOLLIN)
 print('asleep', flush=True)
 print('events', p.poll()[0][1])"
 IN_EPOLL=$PID
+# A child holds a connection that it has not touched yet, and ends it when the service is gone.
+spawn in_child "${TAS[@]}" "$PYTHON" -c "
+import os, socket, time
+s = socket.create_connection(('$PEER_IP', 81))
+pid = os.fork()
+if pid == 0:
+    while not os.path.exists('$T/killed'):
+        time.sleep(0.1)
+    try:
+        s.shutdown(socket.SHUT_RDWR)
+    except OSError as e:
+        os._exit(e.errno)
+    os._exit(0)
+print('asleep', flush=True)
+print('child', os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+IN_CHILD=$PID
 wait_for 20 "the download to begin" test -s "$T/download"
 wait_for 20 "the programs" grep -q asleep "$T/in_recv.log"
 wait_for 20 "the programs" grep -q asleep "$T/in_epoll.log"
+wait_for 20 "the programs" grep -q asleep "$T/in_child.log"
 used_tas
 
 kill -KILL "$TAS_PID"
@@ -44,6 +61,9 @@ wait_for 10 "tas to be dead" gone "$TAS_PID"
 status=0
 finish "$DOWNLOAD" 20 || status=$?
 [ $status -ne 0 ] || fail "a download that lost its service ended well"
+touch "$T/killed"
+finish "$IN_CHILD" 20 || :
+grep -qx 'child 107' "$T/in_child.log" || fail "shutdown() of what a child cannot have any more: $(tail -n 1 "$T/in_child.log")"
 finish "$IN_RECV" 20 || :
 finish "$IN_EPOLL" 20 || :
 grep -qE '^error (104|110|103|32)$' "$T/in_recv.log" || fail "recv() said: $(tail -n 1 "$T/in_recv.log")"
