@@ -248,8 +248,6 @@ uint32_t fp_apps_poll(struct fp_core *core)
 	uint32_t i, work = 0;
 
 	tell_in_use(&core->fp->apps[FP_APP_NONE], core->apps[FP_APP_NONE]);
-	if (tas_load(&core->fp->apps[FP_APP_NONE].hungry))
-		fp_chunks_share(core, &core->fp->apps[FP_APP_NONE]);
 	/* From the end: a program that is gone takes itself out of the list. */
 	for (i = core->napps; i-- > 0;) {
 		struct fp_app *app = &core->fp->apps[core->app_ids[i]];

@@ -22,6 +22,10 @@ void fp_chunk_put(struct fp_core *core, struct fp_app *app, uint32_t chunk)
 {
 	struct fp_app_core *ac = core->apps[app->id];
 
+	if (app->id == FP_APP_NONE) {
+		fp_own_put(core, chunk);
+		return;
+	}
 	app->rx_next[chunk] = ac->free_chunk;
 	ac->free_chunk = chunk;
 	ac->nfree++;
@@ -154,11 +158,10 @@ static void look_for_chunks(
 	take_spare(core, app);
 	if (ac->nfree >= FP_RX_CHUNKS_LOW)
 		return;
-	if (app->region)
-		refill(core, app, ac);
+	refill(core, app, ac);
 	if (ac->nfree >= FP_RX_CHUNKS_LOW)
 		return;
-	if (app->region && want_more(app, ac))
+	if (want_more(app, ac))
 		fp_news(core, id, 1);
 	if (core->fp->ncores > 1 && tas_load(&app->hungry) == 0)
 		tas_store(&app->hungry, 1);
@@ -169,6 +172,8 @@ uint32_t fp_chunk_get(struct fp_core *core, uint32_t id, struct fp_app *app)
 	struct fp_app_core *ac = core->apps[app->id];
 	uint32_t chunk;
 
+	if (app->id == FP_APP_NONE)
+		return fp_own_get(core, id);
 	if (ac->nfree < FP_RX_CHUNKS_LOW)
 		look_for_chunks(core, id, app, ac);
 	chunk = ac->free_chunk;

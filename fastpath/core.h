@@ -39,7 +39,9 @@
 #define FP_RX_CHUNKS_LOW  16u	/* fewer free receive chunks: ask the program for more ... */
 #define FP_RX_CHUNKS_STEP 64u	/* ... this many */
 #define FP_RX_CHUNKS_LOT  128u	/* given to another core at a time, at most */
-#define FP_OWN_SEGS	  8u /* chunk segments of app 0, for connections not yet accepted: 64 MiB */
+#define FP_OWN_SEGS	  8u	/* chunk segments of app 0 (own_chunks.c): 64 MiB */
+#define FP_OWN_CHUNKS	  (FP_OWN_SEGS * TAS_SEG_CHUNKS)
+#define FP_OWN_ACCOUNTS	  (FP_MAX_APPS + FP_MAX_LISTENERS + 1) /* programs, listeners, no listener */
 
 #define FP_MSG_WAKE                                                                                \
 	0x10000u /* sp_msg.type of our own: write event queue `gen` of program `id` if it sleeps   \
@@ -187,6 +189,17 @@ struct fp_core {
 	int started;
 } __attribute__((aligned(4096))); /* whole pages, so that each core has its own on its NUMA node */
 
+/* App 0's chunks: the stack of free ones, and who has how many. */
+struct fp_own {
+	uint64_t top;	      /* 1 + first chunk, 0 = empty; upper half: pushes so far */
+	uint32_t used, early; /* chunks in use; of these, charged to listeners */
+	uint32_t limit;	      /* of `used` */
+	uint32_t keep;	      /* free chunks that a core keeps to itself, at most */
+	uint32_t account[FP_OWN_ACCOUNTS]; /* chunks in use */
+	uint32_t next[FP_OWN_CHUNKS];	   /* of the stack: 1 + chunk */
+	uint16_t charged[FP_OWN_CHUNKS];   /* account of a chunk in use */
+} __attribute__((aligned(TAS_CACHELINE)));
+
 struct fp {
 	struct fp_conf conf;
 	struct nic *nic;
@@ -209,6 +222,7 @@ struct fp {
 	int event_fd;
 	uint32_t sp_sleeping; /* the slow path sleeps: who puts an event wakes it by event_fd */
 	uint32_t next_event, next_exc; /* slow path: where fp_event_next and fp_exc_next go on */
+	struct fp_own own;
 };
 
 static inline struct tas_sock *fp_slot_sock(const struct fp_app *app, uint32_t slot)
@@ -386,6 +400,12 @@ void fp_parked_tell(struct fp_core *core);
 /* Groups change cores: what is still to be told of their flows goes along. */
 void fp_parked_give(struct fp_core *core);
 void fp_parked_adopt(struct fp_core *core, uint32_t id);
+
+/* own_chunks.c: app 0's chunks, which chunks.c hands out too */
+void fp_own_init(struct fp *fp);
+/* A free chunk, charged to whom the flow's bytes are to be; TAS_CHUNK_NONE = that share is used up. */
+uint32_t fp_own_get(struct fp_core *core, uint32_t id);
+void fp_own_put(struct fp_core *core, uint32_t chunk);
 
 /* chunks.c: receive memory */
 void fp_chunk_put(struct fp_core *core, struct fp_app *app, uint32_t chunk);

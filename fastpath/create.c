@@ -41,13 +41,13 @@ static int create_arenas(struct fp *fp)
 	return 0;
 }
 
-/* App 0: the daemon's own receive memory, for connections that nobody has accepted yet. */
+/* App 0: the daemon's own memory, for connections that no program has. */
 static int create_own_app(struct fp *fp)
 {
 	struct fp_app *app = &fp->apps[FP_APP_NONE];
 	uint32_t i;
 
-	app->rx_next = fp_calloc(FP_OWN_SEGS * TAS_SEG_CHUNKS, sizeof(*app->rx_next));
+	app->rx_next = fp_calloc(FP_OWN_CHUNKS, sizeof(*app->rx_next));
 	if (!app->rx_next)
 		return -ENOMEM;
 	app->nsegs_max = FP_OWN_SEGS;
@@ -60,25 +60,19 @@ static int create_own_app(struct fp *fp)
 		app->seg[i] = p;
 		app->nsegs = i + 1;
 	}
+	fp_own_init(fp);
 	return 0;
 }
 
-/* Every core gets its share of app 0's chunks; the lowest comes out first, so that few pages are
- * touched. */
-static int create_own_chunks(struct fp_core *core)
+static int know_own_app(struct fp_core *core)
 {
-	struct fp *fp = core->fp;
-	struct fp_app *app = &fp->apps[FP_APP_NONE];
 	struct fp_app_core *ac = fp_calloc(1, sizeof(*ac));
-	uint32_t share = FP_OWN_SEGS * TAS_SEG_CHUNKS / fp->ncores, i;
 
 	if (!ac)
 		return -ENOMEM;
 	ac->phase = FP_APP_RUN;
 	ac->free_chunk = TAS_CHUNK_NONE;
 	core->apps[FP_APP_NONE] = ac;
-	for (i = share; i-- > 0;)
-		fp_chunk_put(core, app, core->id * share + i);
 	return 0;
 }
 
@@ -187,7 +181,7 @@ static int create_core(struct fp *fp, uint32_t id)
 	if (!err)
 		err = fp_waker_create(&core->waker);
 	if (!err)
-		err = create_own_chunks(core);
+		err = know_own_app(core);
 	fp_wheel_init(&core->wheel, &fp->cold[0].wheel, sizeof(*fp->cold), core->env.now_ns);
 	if (!err)
 		touch_core(core);
@@ -227,7 +221,7 @@ int fp_create(const struct fp_conf *conf, struct fp **out)
 	if (conf->ncores == 0 || conf->ncores > TAS_MAX_CORES || conf->max_flows == 0 ||
 		conf->naddrs > TAS_INFO_ADDRS)
 		return -EINVAL;
-	fp = fp_calloc(1, sizeof(*fp));
+	fp = fp_calloc_lines(1, sizeof(*fp));
 	if (!fp)
 		return -ENOMEM;
 	fp->conf = *conf;

@@ -109,7 +109,7 @@ static int park(struct fp_core *core, uint32_t id)
 	core->copied += f->tx_head - fp_tx_una(f) + f->rx_nxt - f->rx_read;
 	failed = fp_stream_park(core, id);
 	if (!failed && !fp_rxlist_move(core, id, &core->fp->apps[FP_APP_NONE]))
-		failed = &core->cnt.drop_no_chunk;
+		failed = &core->cnt.drop_parked;
 	if (failed) {
 		(*failed)++;
 		fp_flow_close(core, id, FP_CLOSE_ABORTED, ENOBUFS, 1);
@@ -119,6 +119,7 @@ static int park(struct fp_core *core, uint32_t id)
 	core->fp->cold[id].parked_app = app->id;
 	core->fp->cold[id].parked_slot = slot;
 	list_parked(core, id);
+	core->fp->cold[id].payer = (uint16_t)app->id;
 	f->app = FP_APP_NONE;
 	f->slot = FP_SLOT_NONE;
 	f->evq = 0;

@@ -206,6 +206,10 @@ static uint32_t store(struct fp_core *core, uint32_t id, const struct seg *s,
 	uint32_t skip = out->len ? (uint32_t)(out->data - s->payload) : 0, stored = out->len;
 
 	if (!fp_rxlist_store(core, id, out->pos, pieces, skip, out->len)) {
+		if (f->app == FP_APP_NONE)
+			core->cnt.drop_early++;
+		else
+			core->cnt.drop_no_chunk++;
 		fp_news(core, id, 1);
 		stored = 0;
 	}

@@ -64,7 +64,7 @@ static uint32_t copy_list(
 	struct fp_app *own = &core->fp->apps[FP_APP_NONE];
 	uint32_t first = TAS_CHUNK_NONE, last = TAS_CHUNK_NONE;
 
-	*why = &core->cnt.drop_no_chunk;
+	*why = &core->cnt.drop_parked;
 	while (pos < end) {
 		uint32_t off = (uint32_t)(pos & TAS_CHUNK_MASK), len = TAS_CHUNK_BYTES - off;
 		uint32_t chunk = fp_chunk_get(core, id, own);

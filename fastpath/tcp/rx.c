@@ -329,9 +329,7 @@ uint32_t tcp_rx_stored(struct fp_flow *f, struct fp_flow_cold *cold, struct tcp_
 	uint64_t end = out->pos + min_u32(stored, out->len);
 	uint32_t v = 0;
 
-	if (stored < out->len)
-		env->cnt->drop_no_chunk++;
-	else if (out->fin)
+	if (stored >= out->len && out->fin)
 		c->rx_fin_pos = end;
 	if (out->pos == f->rx_nxt) {
 		v = in_order(f, c, env, s, end);

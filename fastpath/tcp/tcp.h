@@ -87,7 +87,7 @@ uint32_t tcp_rx(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env, 
 	struct tcp_rx_out *out);
 /*
  * After TCP_V_DATA (or out->fin): `stored` of the out->len bytes were kept (0 when memory was
- * missing: then the segment counts as lost, and drop_no_chunk here). Advances RCV.NXT, out-of-order
+ * missing: then the segment counts as lost). Advances RCV.NXT, out-of-order
  * intervals, window and ACK state.
  */
 uint32_t tcp_rx_stored(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env,

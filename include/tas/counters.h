@@ -63,6 +63,8 @@
 	X(drop_bad_rst, "segments", "RST outside the window (RFC 5961)")                                               \
 	X(drop_ooo_full, "segments", "too many out-of-order intervals")                                                \
 	X(drop_no_chunk, "segments", "the program had no receive memory")                                              \
+	X(drop_early, "segments", "no program had the connection yet, and its share of the daemon's memory was full")  \
+	X(drop_parked, "connections", "reset: handed on when its program's share of the daemon's memory was full")     \
 	X(drop_closed_data, "segments", "data after the program closed")                                               \
 	X(drop_exc_neigh, "frames", "slow-path queue full: ARP, ND, ICMP")                                             \
 	X(drop_exc_segment, "frames", "slow-path queue full: ACKs and RSTs of handshakes, TIME-WAIT, no connection")    \
