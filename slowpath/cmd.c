@@ -17,7 +17,6 @@
 
 #define BATCH	      16
 #define MALFORMED_MAX 3
-#define FDS_IN	      253 /* as many as a message can carry (SCM_MAX_FD), so that all come here */
 
 struct command {
 	sp_cmd_fn *fn;
@@ -48,8 +47,8 @@ static const struct command commands[TAS_CMD_COUNT] = {
 struct arrival {
 	ssize_t n;    /* as recvmsg(2) */
 	int excess;   /* more bytes or descriptors than any command has */
-	int fds_lost; /* this process had no number left for a descriptor */
-	int unclosed; /* some of these do not close, and more of them must not come */
+	int fds_lost; /* no room for descriptors, or this process had no number left for one */
+	int unclosed; /* those of this user do not close, and more of them must not come */
 };
 
 static int is_well_formed(const struct tas_msg *m, const struct arrival *in)
@@ -80,29 +79,35 @@ static void take_fds(struct sp *sp, struct msghdr *mh, struct sp_request *rq, st
 				continue;
 			}
 			in->excess = 1;
-			if (sp_passed_close(sp, fd) != 0)
+			if (sp_passed_close(sp, rq->app->uid, fd) != 0)
 				in->unclosed = 1;
 		}
 	}
 }
 
-static void receive(struct sp *sp, int sock, struct sp_request *rq, struct arrival *in)
+/* With no room for descriptors, those that come are closed by the kernel. */
+static void receive(struct sp *sp, struct sp_request *rq, struct arrival *in)
 {
 	union {
-		char buf[CMSG_SPACE(FDS_IN * sizeof(int))];
+		char buf[CMSG_SPACE(SP_PASSED_MAX * sizeof(int))];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = {&rq->m, sizeof(rq->m)};
 	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+	int room = sp_passed_room(rq->app->uid);
 
 	mh.msg_control = control.buf;
-	mh.msg_controllen = sizeof(control.buf);
-	sp_guard(sp); /* what we have no numbers for the kernel closes in here */
-	in->n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	mh.msg_controllen = room ? sizeof(control.buf) : 0;
+	sp_guard(sp); /* what is lost is closed in here */
+	in->n = recvmsg(rq->app->sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (in->n < 0)
 		return;
 	in->excess = (mh.msg_flags & MSG_TRUNC) != 0;
-	in->fds_lost = (mh.msg_flags & MSG_CTRUNC) != 0; /* there was room for all */
+	in->fds_lost = (mh.msg_flags & MSG_CTRUNC) != 0;
+	if (in->fds_lost && !room) {
+		in->unclosed = 1;
+		sp->cnt.drop_passed++;
+	}
 	take_fds(sp, &mh, rq, in);
 }
 
@@ -143,7 +148,7 @@ static void close_passed(struct sp *sp, const struct sp_request *rq, struct arri
 	int i;
 
 	for (i = 0; i < rq->nfds; i++) {
-		if (rq->fds[i] >= 0 && sp_passed_close(sp, rq->fds[i]) != 0)
+		if (rq->fds[i] >= 0 && sp_passed_close(sp, rq->app->uid, rq->fds[i]) != 0)
 			in->unclosed = 1;
 	}
 }
@@ -229,7 +234,7 @@ static int one(struct sp *sp, struct sp_app *app)
 	struct arrival in = {.n = 0};
 	int err;
 
-	receive(sp, app->sock, &rq, &in);
+	receive(sp, &rq, &in);
 	if (in.n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (in.n <= 0) { /* an empty message is no message, but may carry descriptors */

@@ -1,6 +1,7 @@
 /*
- * passed.c - see passed.h. The thread that closes is started by the first descriptor it is for. What
- * waits for it is a set of numbers, so that nothing is lost however long one of them holds it up.
+ * passed.c - see passed.h. A closer is a thread that closes what waits of one user at a time: what
+ * does not close holds up the other descriptors of that user, and nobody else's. There is one more
+ * as long as another user would have to wait.
  */
 #include "passed.h"
 
@@ -14,84 +15,220 @@
 #include <unistd.h>
 #include "sp.h"
 
-#define WAITING_MAX 256u     /* more than these: whoever passes another is put out */
-#define FD_MAX	    1048576u /* as many descriptors as the unit allows */
+#define WAITING_MAX 512u /* of one user; with so many there is no room for more */
+#define USERS_MAX   64u
+#define CLOSERS_MAX 8u /* as many users can each hold one up for good */
 #define GUARD_NS    20000000l
 
-/* ---- the thread that closes ---- */
+/* ---- the timer that interrupts ---- */
+
+static void on_urg(int sig)
+{
+	(void)sig; /* a system call has been interrupted: that is all */
+}
+
+static int make_timer(struct sp_guard *g)
+{
+	struct sigaction sa = {.sa_handler = on_urg};
+	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGURG};
+
+	if (g->made)
+		return 1;
+	ev._sigev_un._tid = (int)syscall(SYS_gettid);
+	if (sigaction(SIGURG, &sa, NULL) != 0 || timer_create(CLOCK_MONOTONIC, &ev, &g->timer) != 0)
+		return 0;
+	g->made = 1;
+	return 1;
+}
+
+static void set_timer(const struct sp_guard *g, long ns)
+{
+	const struct itimerspec every = {.it_interval.tv_nsec = ns, .it_value.tv_nsec = ns};
+
+	timer_settime(g->timer, 0, &every, NULL);
+}
+
+static void guard_on(struct sp_guard *g)
+{
+	if (g->on || !make_timer(g))
+		return;
+	g->on = 1;
+	set_timer(g, GUARD_NS);
+}
+
+static void guard_off(struct sp_guard *g)
+{
+	if (!g->on)
+		return;
+	g->on = 0;
+	set_timer(g, 0);
+}
+
+void sp_guard(struct sp *sp)
+{
+	guard_on(&sp->guard);
+}
+
+void sp_guard_off(struct sp *sp)
+{
+	guard_off(&sp->guard);
+}
+
+void sp_guard_free(struct sp *sp)
+{
+	sp_guard_off(sp);
+	if (sp->guard.made)
+		timer_delete(sp->guard.timer);
+	memset(&sp->guard, 0, sizeof(sp->guard));
+}
+
+/* ---- the closers ---- */
+
+/* A user of whom something waits or is being closed. */
+struct user {
+	uint32_t uid, count;
+	int closing; /* a closer is at one of them */
+	int fds[WAITING_MAX + SP_PASSED_MAX];
+};
 
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t news;
-	uint64_t waiting[FD_MAX / 64]; /* one bit a descriptor */
-	unsigned count;		       /* bits set */
-	int started;
+	struct user users[USERS_MAX];
+	uint32_t turn;
+	uint32_t closers, idle; /* threads, and of these not at work */
 } closer = {.lock = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER};
 
-/* The lowest that waits; under the lock. */
-static int take_lowest(void)
-{
-	unsigned word = 0;
-	int bit;
+/* All of this section runs under the lock; closer_main, sp_passed_room and hand_over take it. */
 
-	while (closer.waiting[word] == 0)
-		word++;
-	bit = __builtin_ctzll(closer.waiting[word]);
-	closer.waiting[word] &= ~(1ull << bit);
-	closer.count--;
-	return (int)word * 64 + bit;
+static int is_ready(const struct user *u)
+{
+	return u->count != 0 && !u->closing;
 }
 
-static int next_fd(void)
+static uint32_t count_ready(void)
 {
-	int fd;
+	uint32_t i, n = 0;
 
-	pthread_mutex_lock(&closer.lock);
-	while (closer.count == 0)
-		pthread_cond_wait(&closer.news, &closer.lock);
-	fd = take_lowest();
+	for (i = 0; i < USERS_MAX; i++)
+		n += (uint32_t)is_ready(&closer.users[i]);
+	return n;
+}
+
+/* The next in turn; NULL: nothing to do. */
+static struct user *next_ready(void)
+{
+	uint32_t step;
+
+	for (step = 0; step < USERS_MAX; step++) {
+		struct user *u = &closer.users[closer.turn++ % USERS_MAX];
+
+		if (is_ready(u))
+			return u;
+	}
+	return NULL;
+}
+
+static void close_one(struct user *u, struct sp_guard *guard)
+{
+	int fd = u->fds[--u->count];
+
+	u->closing = 1;
+	closer.idle--;
 	pthread_mutex_unlock(&closer.lock);
-	return fd;
+	guard_on(guard); /* ends what lingers; a file of FUSE waits on */
+	close(fd);
+	pthread_mutex_lock(&closer.lock);
+	closer.idle++;
+	u->closing = 0;
 }
 
 static void *closer_main(void *arg)
 {
-	sigset_t all;
+	struct sp_guard guard = {.made = 0};
+	struct user *u;
+	sigset_t others;
 
 	(void)arg;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, NULL);
-	for (;;)
-		close(next_fd());
+	sigfillset(&others);
+	sigdelset(&others, SIGURG);
+	pthread_sigmask(SIG_SETMASK, &others, NULL);
+	pthread_mutex_lock(&closer.lock);
+	for (;;) {
+		u = next_ready();
+		if (u != NULL) {
+			close_one(u, &guard);
+			continue;
+		}
+		guard_off(&guard);
+		pthread_cond_wait(&closer.news, &closer.lock);
+	}
 	return NULL;
 }
 
-static int start_closer(void)
+/* As many as users wait, if there may be so many. */
+static void start_closers(void)
 {
 	pthread_t thread;
 
-	if (closer.started)
-		return 1;
-	if (pthread_create(&thread, NULL, closer_main, NULL) != 0)
-		return 0;
-	pthread_detach(thread);
-	closer.started = 1;
-	return 1;
+	while (closer.idle < count_ready() && closer.closers < CLOSERS_MAX) {
+		if (pthread_create(&thread, NULL, closer_main, NULL) != 0)
+			return; /* the next that is passed tries again */
+		pthread_detach(thread);
+		closer.closers++;
+		closer.idle++;
+	}
 }
 
-/* 0, or -1 when too many wait already; it waits all the same. */
-static int hand_over(int fd)
+/* The user's place, else a free one; NULL: none. */
+static struct user *place_of(uint32_t uid)
 {
-	int many;
+	struct user *found = NULL;
+	uint32_t i;
 
-	if (!start_closer() || fd < 0 || (unsigned)fd >= FD_MAX)
-		return -1;
+	for (i = 0; i < USERS_MAX; i++) {
+		struct user *u = &closer.users[i];
+
+		if (u->count == 0 && !u->closing)
+			found = u;
+		else if (u->uid == uid)
+			return u;
+	}
+	return found;
+}
+
+static int has_room(uint32_t uid)
+{
+	const struct user *u = place_of(uid);
+
+	return u != NULL && u->count < WAITING_MAX;
+}
+
+int sp_passed_room(uint32_t uid)
+{
+	int room;
+
 	pthread_mutex_lock(&closer.lock);
-	closer.waiting[fd / 64] |= 1ull << (fd % 64);
-	many = ++closer.count > WAITING_MAX;
-	pthread_cond_signal(&closer.news);
+	room = has_room(uid);
 	pthread_mutex_unlock(&closer.lock);
-	return many ? -1 : 0;
+	return room;
+}
+
+/* 0, or -1: there is no room for more. */
+static int hand_over(uint32_t uid, int fd)
+{
+	struct user *u;
+	int room;
+
+	pthread_mutex_lock(&closer.lock);
+	u = place_of(uid);
+	u->uid = uid;
+	u->fds[u->count++] = fd;
+	start_closers();
+	pthread_cond_signal(&closer.news);
+	room = has_room(uid);
+	pthread_mutex_unlock(&closer.lock);
+	return room ? 0 : -1;
 }
 
 /* ---- which descriptor may wait ---- */
@@ -122,68 +259,15 @@ static int lingers(int fd)
 }
 
 /* Programs have reason to pass TCP sockets; those that do not linger are closed on the spot. */
-int sp_passed_close(struct sp *sp, int fd)
+int sp_passed_close(struct sp *sp, uint32_t uid, int fd)
 {
 	if (is_tcp(fd) && !lingers(fd)) {
 		sp_guard(sp); /* its owner may have set SO_LINGER since */
 		close(fd);
 		return 0;
 	}
-	if (hand_over(fd) == 0)
+	if (hand_over(uid, fd) == 0)
 		return 0;
 	sp->cnt.drop_passed++;
 	return -1;
-}
-
-/* ---- the guard ---- */
-
-static void on_urg(int sig)
-{
-	(void)sig; /* a system call has been interrupted: that is all */
-}
-
-static int make_timer(struct sp *sp)
-{
-	struct sigaction sa = {.sa_handler = on_urg};
-	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGURG};
-
-	if (sp->guard.made)
-		return 1;
-	ev._sigev_un._tid = (int)syscall(SYS_gettid);
-	if (sigaction(SIGURG, &sa, NULL) != 0 ||
-		timer_create(CLOCK_MONOTONIC, &ev, &sp->guard.timer) != 0)
-		return 0;
-	sp->guard.made = 1;
-	return 1;
-}
-
-static void set_timer(struct sp *sp, long ns)
-{
-	const struct itimerspec every = {.it_interval.tv_nsec = ns, .it_value.tv_nsec = ns};
-
-	timer_settime(sp->guard.timer, 0, &every, NULL);
-}
-
-void sp_guard(struct sp *sp)
-{
-	if (sp->guard.on || !make_timer(sp))
-		return;
-	sp->guard.on = 1;
-	set_timer(sp, GUARD_NS);
-}
-
-void sp_guard_off(struct sp *sp)
-{
-	if (!sp->guard.on)
-		return;
-	sp->guard.on = 0;
-	set_timer(sp, 0);
-}
-
-void sp_guard_free(struct sp *sp)
-{
-	sp_guard_off(sp);
-	if (sp->guard.made)
-		timer_delete(sp->guard.timer);
-	memset(&sp->guard, 0, sizeof(sp->guard));
 }

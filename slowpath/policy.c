@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "app_internal.h"
+#include "passed.h"
 
 #define GROUPS_MAX   1024
 #define SNDBUF_MIN   4096u
@@ -66,6 +67,8 @@ const char *sp_policy_refuses(struct sp *sp, const struct sp_peer *peer)
 		return "too many programs (max_programs)";
 	if (sp_policy_user_full(sp, peer->uid))
 		return "too many programs of this user (three quarters of max_programs)";
+	if (!sp_passed_room(peer->uid))
+		return "descriptors that programs of this user passed do not close";
 	if (conf->allow_uids.n == 0 && conf->allow_gids.n == 0)
 		return NULL;
 	if (listed(&conf->allow_uids, peer->uid) || group_listed(&conf->allow_gids, peer))

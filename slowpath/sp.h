@@ -44,7 +44,7 @@ struct sp_backlog {
 	uint32_t head, count, size;
 };
 
-/* The timer that interrupts what waits for a program (passed.c). */
+/* The timer that interrupts what a thread waits for in the kernel (passed.c). */
 struct sp_guard {
 	timer_t timer;
 	uint8_t made, on;

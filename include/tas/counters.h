@@ -122,7 +122,7 @@
 	X(drop_not_sent, "frames", "ARP, ICMP, SYN, RST that the device did not take")                                 \
 	X(drop_no_frame_memory, "segments", "no memory to hand a segment on to the core that has its connection")      \
 	X(drop_missed, "frames", "by the port, which had no room: the cores did not read fast enough")                 \
-	X(drop_passed, "descriptors", "passed by a program while too many wait for one that does not close")           \
+	X(drop_passed, "descriptors", "passed by programs of a user of whom too many do not close")                    \
 	X(refuse_peer, "programs", "registration refused by policy")                                                   \
 	X(refuse_abi, "programs", "registration with another ABI")                                                     \
 	X(refuse_msg, "messages", "malformed command")                                                                 \

@@ -77,6 +77,10 @@ class CommandsInput : public App
 
 		if (fd < 0)
 			return;
+		if (hung_up(fd)) { /* so much was passed that it is still being closed */
+			close(fd);
+			return;
+		}
 		if (rnd.below(8) != 0)
 			ask(fd, TAS_CMD_HELLO);
 		if (rnd.below(4) != 0)

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <thread>
 #include "fuzz/commands_input.h"
 
@@ -194,6 +195,22 @@ TEST_F(App, Passed_TooManyLingeringSockets_AreNotWaitedFor)
 	close(fd);
 }
 
+/* Its close(2) would take an hour, and what is passed next waits for that. */
+TEST_F(App, Passed_BehindLingeringSocket_IsClosedSoon)
+{
+	Lingering l;
+	int fd = join(), e = eventfd(0, EFD_CLOEXEC), before = open_fds();
+	struct tas_msg m = message(TAS_CMD_BIND);
+	ASSERT_TRUE(put(fd, &m, sizeof(m), {l.fd}));
+	close(l.fd);
+	steps();
+	EXPECT_EQ(get(fd).m.status, -EADDRNOTAVAIL);
+	EXPECT_EQ(ask(fd, m, {e}).m.status, -ENOTSOCK);
+	expect_fds(before - 1);
+	close(fd);
+	close(e);
+}
+
 TEST_F(App, Passed_InMessagesNeverRead_IsNotWaitedFor)
 {
 	Lingering l;
@@ -221,7 +238,8 @@ TEST_F(App, Guard_EndsAWait)
 /* A file of FUSE that nobody serves well: close(2) of it waits for its server's answer to a flush. */
 struct StuckFile {
 	std::string path;
-	int dev = -1, fd = -1;
+	int dev = -1, fd = -1, flushes = 0;
+	std::thread server;
 
 	bool mount_at(const std::string &dir)
 	{
@@ -232,12 +250,42 @@ struct StuckFile {
 		dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 		snprintf(opts, sizeof(opts), "fd=%d,rootmode=100600,user_id=0,group_id=0", dev);
 		if (dev < 0 || unshare(CLONE_NEWNS) != 0 ||
-			mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+			mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+			mount("stuck", path.c_str(), "fuse", MS_NODEV, opts) != 0)
 			return false;
-		return mount("stuck", path.c_str(), "fuse", MS_NODEV, opts) == 0;
+		server = std::thread([this] { serve(); });
+		fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+		EXPECT_GE(fd, 0) << strerror(errno);
+		return true;
 	}
+	/* Whoever waits for it goes on. */
+	void release()
+	{
+		umount2(path.c_str(), MNT_FORCE | MNT_DETACH);
+		server.join();
+		server = std::thread();
+	}
+	~StuckFile()
+	{
+		if (server.joinable())
+			release();
+		for (int one : {dev, fd}) {
+			if (one >= 0)
+				close(one);
+		}
+		unlink(path.c_str());
+	}
+	/* A thread that closes it hangs. */
+	bool is_asked() const
+	{
+		for (int i = 0; i < 1000 && tas_load(&flushes) == 0; i++)
+			usleep(10000);
+		return tas_load(&flushes) != 0;
+	}
+
+      private:
 	/* Answers INIT, GETATTR and OPEN; the flush that close() asks for is read and left lying. */
-	void serve(int *flushes)
+	void serve()
 	{
 		std::vector<char> in(1 << 20);
 		ssize_t n;
@@ -255,7 +303,7 @@ struct StuckFile {
 			uint32_t len = 0;
 
 			if (h->opcode == FUSE_FLUSH) {
-				__atomic_fetch_add(flushes, 1, __ATOMIC_SEQ_CST);
+				tas_fetch_add(&flushes, 1);
 				continue;
 			}
 			if (h->opcode == FUSE_INIT) {
@@ -283,28 +331,114 @@ struct StuckFile {
 TEST_F(App, Passed_FileThatDoesNotClose_HoldsNobodyUp)
 {
 	StuckFile file;
-	int flushes = 0;
 	if (!file.mount_at(dir))
 		GTEST_SKIP() << "cannot mount FUSE here: " << strerror(errno);
-	std::thread server([&] { file.serve(&flushes); });
-	int stuck = open(file.path.c_str(), O_RDWR | O_CLOEXEC);
-	ASSERT_GE(stuck, 0) << strerror(errno);
 	int a = join(), b = join();
-	struct tas_msg m = message(TAS_CMD_BIND);
-	ASSERT_TRUE(put(a, &m, sizeof(m), {stuck}));
-	steps();
-	EXPECT_EQ(get(a).m.status, -ENOTSOCK);
+	EXPECT_EQ(ask(a, message(TAS_CMD_BIND), {file.fd}).m.status, -ENOTSOCK);
 	EXPECT_EQ(ask(b, TAS_CMD_SEGMENT).m.status, 0);
-	for (int i = 0; i < 1000 && __atomic_load_n(&flushes, __ATOMIC_SEQ_CST) == 0; i++)
-		usleep(10000);
-	EXPECT_GE(flushes, 1); /* the thread that closes has asked */
-	umount2(file.path.c_str(), MNT_FORCE | MNT_DETACH);
-	server.join();
-	close(file.dev);
-	close(stuck);
+	EXPECT_TRUE(file.is_asked());
 	close(a);
 	close(b);
-	unlink(file.path.c_str());
+}
+
+/* Another user than the tests': what its programs pass is counted apart. */
+class Stranger : public App
+{
+      protected:
+	uid_t uid; /* its own in each test: what one has left may still be being closed */
+	StuckFile file;
+
+	Stranger()
+	{
+		static uid_t next = 60000;
+
+		uid = next++;
+	}
+
+	void SetUp() override
+	{
+		App::SetUp();
+		ASSERT_EQ(chmod(dir.c_str(), 0711), 0);
+		ASSERT_EQ(chmod(path.c_str(), 0666), 0);
+		if (geteuid() != 0 || !file.mount_at(dir))
+			GTEST_SKIP() << "cannot mount FUSE here: " << strerror(errno);
+	}
+	/* This thread alone: glibc's seteuid() waits for all threads, and one hangs in close(2). */
+	static void become(uid_t who)
+	{
+		EXPECT_EQ(syscall(SYS_setresuid, -1, who, -1), 0);
+	}
+	int stranger()
+	{
+		become(uid);
+		int fd = dial();
+		become(0);
+		return fd;
+	}
+	int stranger_joins()
+	{
+		int fd = stranger();
+
+		EXPECT_EQ(ask(fd, TAS_CMD_HELLO).m.status, 0);
+		return fd;
+	}
+	/* It passes what does not close, and then more and more until it is put out. */
+	void fill(int fd)
+	{
+		int e = eventfd(0, EFD_CLOEXEC);
+
+		EXPECT_EQ(ask(fd, message(TAS_CMD_BIND), {file.fd}).m.status, -ENOTSOCK);
+		EXPECT_TRUE(file.is_asked());
+		for (int i = 0; i < 1000 && !hung_up(fd); i++)
+			EXPECT_EQ(ask(fd, message(TAS_CMD_BIND), {e}).m.status, -ENOTSOCK);
+		EXPECT_TRUE(hung_up(fd));
+		close(e);
+	}
+};
+
+TEST_F(Stranger, PassesWhatDoesNotClose_OthersStay)
+{
+	Lingering l;
+	int good = join(), bad = stranger_joins(), e = eventfd(0, EFD_CLOEXEC);
+	fill(bad);
+	int before = open_fds();
+	EXPECT_EQ(ask(good, message(TAS_CMD_BIND), {e}).m.status, -ENOTSOCK);
+	struct tas_msg m = message(TAS_CMD_BIND);
+	ASSERT_TRUE(put(good, &m, sizeof(m), {l.fd}));
+	close(l.fd);
+	steps();
+	EXPECT_EQ(get(good).m.status, -EADDRNOTAVAIL);
+	EXPECT_FALSE(hung_up(good));
+	expect_fds(before - 1); /* another thread closes for this user */
+	for (int fd : {good, bad, e})
+		close(fd);
+}
+
+TEST_F(Stranger, PassesWhatDoesNotClose_NoMoreIsTaken)
+{
+	int bad = stranger_joins(), idle = stranger_joins(), other = stranger_joins(),
+	    e = eventfd(0, EFD_CLOEXEC), late;
+	fill(bad);
+	steps();
+	int before = open_fds();
+	EXPECT_EQ(ask(idle, message(TAS_CMD_SETOPT)).m.status, -ENOENT); /* passes nothing */
+	EXPECT_FALSE(hung_up(idle));
+	EXPECT_EQ(ask(other, message(TAS_CMD_BIND), std::vector<int>(16, e)).m.status, -ENOBUFS);
+	EXPECT_TRUE(hung_up(other));
+	late = stranger();
+	EXPECT_TRUE(hung_up(late));
+	EXPECT_EQ(sp->cnt.refuse_peer, 1u);
+	close(late);
+	EXPECT_LT(open_fds(), before);
+
+	file.release(); /* all of them are closed now, and there is room again */
+	for (int i = 0; i < 1000 && hung_up(late = stranger()); i++) {
+		close(late);
+		usleep(10000);
+	}
+	EXPECT_FALSE(hung_up(late));
+	for (int fd : {bad, idle, other, e, late})
+		close(fd);
 }
 
 } // namespace
