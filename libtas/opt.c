@@ -404,6 +404,9 @@ int lt_ioctl(struct lt_desc *d, int fd, unsigned long request, void *arg)
 	int r, on;
 	uint64_t n;
 
+	if (arg == NULL) /* the kernel knows which requests need none */
+		return d->kind == LT_CONN ? ioctl_of_handle(fd, request, arg)
+					  : lt_real.ioctl(fd, request, arg);
 	if (request == FIONBIO && d->kind == LT_LISTEN) {
 		tas_store(&d->l->nonblock, *(int *)arg != 0 ? 1u : 0u);
 		return 0;

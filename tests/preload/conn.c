@@ -202,6 +202,7 @@ static void test_listener_flags(void)
 	int l = listen_here(0, 16), on = 1, off = 0;
 
 	out("flags %s", fcntl(l, F_GETFL) & O_NONBLOCK ? "nonblock" : "block");
+	result("FIONBIO of nothing", ioctl(l, FIONBIO, NULL));
 	result("FIONBIO", ioctl(l, FIONBIO, &on));
 	out("flags %s", fcntl(l, F_GETFL) & O_NONBLOCK ? "nonblock" : "block");
 	result("accept", accept(l, NULL, NULL));

@@ -155,6 +155,9 @@ static void test_ioctl(void)
 	int fd = accepted(), n = -1;
 	char c;
 
+	result("FIONREAD of nothing", ioctl(fd, FIONREAD, NULL));
+	result("TIOCOUTQ of nothing", ioctl(fd, TIOCOUTQ, NULL));
+	result("FIONBIO of nothing", ioctl(fd, FIONBIO, NULL));
 	result("FIONREAD", ioctl(fd, FIONREAD, &n));
 	out("%d", n);
 	tell(12345);
