@@ -283,6 +283,7 @@ void lt_conn_wake(struct lt_desc *d);		       /* threads asleep on d look again 
 #define LT_WAIT_CONN 4u
 #define LT_WAIT_SENT 8u
 #define LT_WAIT_ONCE 16u /* the call is in part done: any handler ends it */
+#define LT_WAIT_ALL  32u /* with RX: for so many bytes even if the peer's window ends before */
 /* 0 when it may have come or `life` is over, -EINTR, or -EAGAIN when `until_ns` (0 = never) has
  * passed. The call holds d from its first sleep on, *held, until it returns (-EBADF: it is closed);
  * held is NULL where nobody can close it. */

@@ -76,6 +76,13 @@ static ssize_t heard(struct rx *x, struct lt_iov *it, struct lt_iov at, ssize_t 
 	return r > 0 ? r : -ESTALE;
 }
 
+/* A peek says nothing to the core: when the connection leaves meanwhile, the chunks may hold another's bytes. */
+static ssize_t still_ours(const struct rx *x, ssize_t r)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE); /* the copy, then the look */
+	return tas_load(&x->s->state) & TAS_SOCK_MOVING ? -ESTALE : r;
+}
+
 /* What there is, up to n bytes. 0 = nothing now, or -errno. */
 static ssize_t take(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t n, int flags)
 {
@@ -94,11 +101,11 @@ static ssize_t take(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t 
 		x.pos = d->rx_pos;
 		x.chunk = x.s->rx_chunk;
 		r = (ssize_t)copy(&x, flags & MSG_TRUNC ? NULL : it, n);
-		if (r > 0 && !(flags & MSG_PEEK)) {
+		if (r > 0 && !(flags & MSG_PEEK))
 			publish(&x, x.pos - (uint64_t)r);
-			if (lt_unlikely(lt_flags(d) & LT_D_SHARED))
-				r = heard(&x, flags & MSG_TRUNC ? NULL : it, at, r);
-		}
+		if (r > 0 && lt_unlikely(lt_flags(d) & LT_D_SHARED))
+			r = flags & MSG_PEEK ? still_ours(&x, r)
+					     : heard(&x, flags & MSG_TRUNC ? NULL : it, at, r);
 	}
 	lt_unlock(&x.s->rx_lock);
 	return r;
@@ -148,10 +155,39 @@ static ssize_t look(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t 
 	return why_empty(d);
 }
 
+/* A peek takes nothing, so that it may have seen all there will be without an end coming up. */
+static bool seen_all(const struct lt_desc *d, size_t seen, int flags)
+{
+	uint32_t state = lt_conn_state(d);
+	bool over = (state & (TAS_SOCK_RX_FIN | TAS_SOCK_ERROR)) || (lt_flags(d) & LT_D_SHUT_RD) ||
+		    (!(flags & MSG_WAITALL) && tas_load(&d->s->rx_full));
+
+	return over && lt_conn_unread(d) <= seen;
+}
+
+/*
+ * Sleeps until it is worth looking again. The first bytes are taken as they come: from then on any
+ * handler ends the call. Large reads go in steps, which a peek cannot.
+ */
+static int wait_more(struct lt_desc *d, uint32_t life, size_t done, size_t low, int flags,
+	uint64_t until, bool *held)
+{
+	uint32_t what = LT_WAIT_RX | (done > 0 ? LT_WAIT_ONCE : 0);
+	size_t need = done > 0 ? low - done : 1;
+
+	if (!(flags & MSG_PEEK))
+		need = need < TAS_CHUNK_BYTES ? need : TAS_CHUNK_BYTES;
+	else if (done > 0)
+		need = low;
+	if ((flags & (MSG_PEEK | MSG_WAITALL)) == (MSG_PEEK | MSG_WAITALL))
+		what |= LT_WAIT_ALL;
+	return lt_conn_wait(d, life, what, need, until, held);
+}
+
 static ssize_t recv_held(struct lt_desc *d, struct lt_iov *it, size_t total, int flags, bool *held)
 {
 	bool wait = !(flags & MSG_DONTWAIT) && !(lt_flags(d) & LT_D_NONBLOCK);
-	size_t done = 0, low = low_water(d, total, flags), need;
+	size_t done = 0, low = low_water(d, total, flags);
 	uint32_t life = tas_load_acq(&d->life);
 	uint64_t until = 0;
 	bool slept = false;
@@ -181,17 +217,18 @@ static ssize_t recv_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 			done += (size_t)r;
 		if (done >= low || r == 0 || (r < 0 && r != -EAGAIN))
 			return done > 0 ? (ssize_t)done : r;
+		if (done > 0 && (flags & MSG_PEEK) && seen_all(d, done, flags))
+			return (ssize_t)done;
 		if (!wait)
 			return done > 0 ? (ssize_t)done : -EAGAIN;
+		if (w == 0 && until != 0 && lt_now_ns() >= until)
+			w = -EAGAIN;
 		if (w < 0) /* what has come meanwhile goes before signal and time-out */
 			return done > 0 ? (ssize_t)done : w;
 		if (until == 0)
 			until = lt_until(d->opts.rcvtimeo_ns);
 		slept = true;
-		/* The first bytes are taken as they come: from then on any handler ends the call. */
-		need = flags & MSG_PEEK ? low : (done > 0 ? low - done : 1);
-		w = lt_conn_wait(d, life, LT_WAIT_RX | (done > 0 ? LT_WAIT_ONCE : 0),
-			need < TAS_CHUNK_BYTES ? need : TAS_CHUNK_BYTES, until, held);
+		w = wait_more(d, life, done, low, flags, until, held);
 		if (!lt_conn_is(d, life)) /* disconnected by another thread: as after shutdown() */
 			return done > 0 ? (ssize_t)done : w;
 	}

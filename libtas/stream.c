@@ -221,7 +221,8 @@ static bool arrived(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t ne
 	if (state & (TAS_SOCK_ERROR | TAS_SOCK_MOVING))
 		return true;
 	if ((what & LT_WAIT_RX) &&
-		((state & TAS_SOCK_RX_FIN) || (flags & LT_D_SHUT_RD) || enough(d, need)))
+		((state & TAS_SOCK_RX_FIN) || (flags & LT_D_SHUT_RD) ||
+			(what & LT_WAIT_ALL ? lt_conn_unread(d) >= need : enough(d, need))))
 		return true;
 	if ((what & LT_WAIT_TX) && ((flags & LT_D_SHUT_WR) || lt_tx_writable(d, &room)))
 		return true;

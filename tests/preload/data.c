@@ -11,28 +11,6 @@ static volatile int wrong_count = -1, huge_count = 5000;
 
 /* ---- peers ---- */
 
-static int hear_and_send(int fd)
-{
-	int n = hear();
-
-	if (n > 0)
-		send_all(fd, 0, (uint64_t)n);
-	return n;
-}
-
-/* Sends as many bytes as it is told, until told 0; then waits for the end. */
-static void peer_source(void)
-{
-	int fd = connect_there();
-	char c;
-
-	while (hear_and_send(fd) > 0)
-		;
-	shutdown(fd, SHUT_WR);
-	recv(fd, &c, 1, 0);
-	close(fd);
-}
-
 /* Reads all that comes once told to; tells how many bytes, or -1 when one was wrong. */
 static void peer_sink(void)
 {

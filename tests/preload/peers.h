@@ -25,6 +25,19 @@ static MAYBE void peer_clients(void)
 	tell(good);
 }
 
+/* Sends as many bytes as it is told, until told 0; then waits for the end. */
+static MAYBE void peer_source(void)
+{
+	int fd = connect_there(), n;
+	char c;
+
+	while ((n = hear()) > 0)
+		send_all(fd, 0, (uint64_t)n);
+	shutdown(fd, SHUT_WR);
+	recv(fd, &c, 1, 0);
+	close(fd);
+}
+
 static MAYBE void peer_wait(void)
 {
 	int fd = connect_there();
