@@ -164,6 +164,8 @@ static void go_on(struct lt_ctx *c, struct lt_desc *d, uint32_t slot, struct tas
 	if (tas_load(&s->state) &
 		TAS_SOCK_TX_SHUT) /* by another holder, or the program before exec() */
 		tas_fetch_or(&d->flags, LT_D_SHUT_WR);
+	tas_fetch_and(
+		&d->flags, ~LT_D_STARVED); /* lt_short_retry() would look for it in the old slot */
 	d->ctx = c;
 	d->slot = slot;
 	tas_store_rel(&d->s, s);

@@ -47,6 +47,18 @@ static void peer_drain(void)
 	tell(whole);
 }
 
+static void peer_connects(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	int i, c;
+
+	for (i = 0; i < CONNS; i++) {
+		c = socket(AF_INET, SOCK_STREAM, 0);
+		CHECK(connect(c, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	}
+	hear();
+}
+
 static void accept_all(void)
 {
 	int l = listen_here(0, 128), i;
@@ -151,6 +163,36 @@ static void test_memory_poll(void)
 	close_all();
 }
 
+/* Short of memory is the process, not the connection: a child that inherits it can write. */
+static void test_memory_fork(void)
+{
+	struct pollfd p = {.events = POLLOUT};
+	static uint8_t buf[100000];
+	int i, round, status, size = 2000000;
+	pid_t pid;
+
+	accept_all();
+	for (i = 1; i < CONNS; i++)
+		CHECK(setsockopt(fd[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0);
+	for (round = 0; round < 20; round++)
+		for (i = 1; i < CONNS; i++)
+			while (send(fd[i], buf, sizeof(buf), MSG_NOSIGNAL) > 0)
+				;
+	(void)!send(fd[0], buf, 1, MSG_NOSIGNAL);
+	pid = fork();
+	if (pid == 0) {
+		p.fd = fd[0];
+		result("poll", poll(&p, 1, 10000));
+		result("send", send(fd[0], buf, 1, MSG_NOSIGNAL));
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	out("child %#x", (unsigned)status);
+	tell(0);
+	for (i = 0; i < CONNS; i++)
+		close(fd[i]);
+}
+
 static void test_memory_sendfile(void)
 {
 	char name[] = "/tmp/preload_limits_XXXXXX";
@@ -222,6 +264,7 @@ static void test_descriptors(void)
 static const struct tcase cases[] = {
 	{"memory", test_memory, peer_drain},
 	{"memory_poll", test_memory_poll, peer_drain},
+	{"memory_fork", test_memory_fork, peer_connects},
 	{"memory_sendfile", test_memory_sendfile, peer_drain},
 	{"descriptors", test_descriptors, peer_drain},
 };

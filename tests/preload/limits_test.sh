@@ -11,11 +11,11 @@ program=$TAS_BUILD/bin/preload_limits
 for side in kernel tas; do
 	run=("${KERNEL[@]}")
 	[ $side = kernel ] || run=(env TEST_ADDR=$TAS_IP PEER_ADDR=$PEER_IP "${TAS[@]}")
-	within 90 "${run[@]}" "$program" memory memory_poll memory_sendfile >"$T/$side" 2>"$T/$side.log" ||
+	within 90 "${run[@]}" "$program" memory memory_poll memory_sendfile memory_fork >"$T/$side" 2>"$T/$side.log" ||
 		fail "limits on $side: status $?: $(cat "$T/$side.log")"
 done
 diff "$T/kernel" "$T/tas" >&2 || fail "the kernel (<) and tas (>) differ"
-[ "$(grep -c ': done$' "$T/tas")" = 3 ] || fail "not every case ran"
+[ "$(grep -c ': done$' "$T/tas")" = 4 ] || fail "not every case ran"
 n=$(tas_json status 'counter("conn_established")')
 [ "$n" -ge 300 ] || fail "only $n connections went over tas"
 tas_down
