@@ -45,16 +45,22 @@ static int add_segment(struct lt_ctx *c)
 	return 0;
 }
 
-/* Idle connections keep the chunk of their last bytes until memory is short: now it is. */
+/*
+ * Idle connections keep the chunk of their last bytes, closed ones all that they had not taken back,
+ * until memory is short: now it is.
+ */
 static void reclaim(struct lt_ctx *c)
 {
 	uint32_t i, n = tas_load(&c->slots.fresh);
 
+	lt_slot_reap(c);
 	for (i = 0; i < n; i++) {
 		uint32_t v = tas_load_acq(&c->slot_desc[i]);
+		struct lt_desc *d = v != 0 ? &lt_descs[v - 1] : NULL;
 
-		if (v != 0 && tas_load(&lt_descs[v - 1].kind) == LT_CONN)
-			lt_tx_release(&lt_descs[v - 1]);
+		if (d == NULL || tas_load(&d->kind) != LT_CONN || d->slot != i)
+			continue;
+		lt_tx_release(c, &c->socks[i], d->gen);
 	}
 }
 

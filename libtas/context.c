@@ -251,11 +251,12 @@ void lt_slot_reset(struct tas_sock *s)
 }
 
 /*
- * Closed slots whose flow the daemon has let go become free, and their send chunks with them.
+ * Closed slots whose flow the daemon has let go become free, and their send chunks with them; of the
+ * others those that were acknowledged.
  * Looked at once per REAP_MIN allocations, or as many as the last look left over: the work per
  * connection stays constant, and so does what closed connections hold.
  */
-static void reap(struct lt_ctx *c)
+void lt_slot_reap(struct lt_ctx *c)
 {
 	uint32_t i = lt_pool_take_all(&c->closing), next, left = 0;
 
@@ -268,6 +269,7 @@ static void reap(struct lt_ctx *c)
 			lt_tx_drop(c, s);
 			lt_pool_put(&c->slots, i);
 		} else {
+			lt_tx_release(c, s, c->slot_gen[i]);
 			lt_pool_put(&c->closing, i);
 			left++;
 		}
@@ -281,11 +283,11 @@ uint32_t lt_slot_get(struct lt_ctx *c, uint32_t desc)
 
 	if (tas_fetch_add(&c->reap_due, 1u) >= REAP_MIN + tas_load(&c->reap_left)) {
 		tas_store(&c->reap_due, 0u);
-		reap(c);
+		lt_slot_reap(c);
 	}
 	slot = lt_pool_get(&c->slots);
 	if (slot == LT_NONE) {
-		reap(c);
+		lt_slot_reap(c);
 		slot = lt_pool_get(&c->slots);
 	}
 	if (slot != LT_NONE)

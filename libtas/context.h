@@ -75,6 +75,8 @@ uint32_t lt_slot_get(struct lt_ctx *c, uint32_t desc);
 /* The slot was asked to close (or never bound: gen 0): reusable when the daemon has let go of
  * `gen`. */
 void lt_slot_put(struct lt_ctx *c, uint32_t slot, uint32_t gen);
+/* Closed slots that the daemon has let go of become free, and the chunks that they keep. */
+void lt_slot_reap(struct lt_ctx *c);
 /* Resets the program's lines of a slot before TAKE or CONNECT. */
 void lt_slot_reset(struct tas_sock *s);
 

@@ -272,8 +272,9 @@ void lt_settle(struct lt_ctx *c);
 uint64_t lt_conn_unread(const struct lt_desc *d);
 uint64_t lt_conn_unsent(const struct lt_desc *d);
 bool lt_tx_writable(const struct lt_desc *d, uint64_t *room);
-void lt_tx_ask(struct lt_desc *d);     /* tell us when there is room */
-void lt_tx_release(struct lt_desc *d); /* gives back what an idle connection keeps */
+void lt_tx_ask(struct lt_desc *d); /* tell us when there is room */
+/* Gives back what an idle or closed connection keeps of what was acknowledged. */
+void lt_tx_release(struct lt_ctx *c, struct tas_sock *s, uint32_t gen);
 void lt_tx_drop(struct lt_ctx *c, struct tas_sock *s); /* all of a closed slot's chunks */
 void lt_conn_wake(struct lt_desc *d);		       /* threads asleep on d look again */
 

@@ -24,28 +24,28 @@ static void put_until(struct lt_ctx *c, uint32_t from, uint32_t last)
 	}
 }
 
-static uint64_t acknowledged(const struct lt_desc *d, uint64_t head)
+static uint64_t acknowledged(const struct tas_sock *s, uint32_t gen, uint64_t head)
 {
-	uint64_t una = lt_conn_bound(d) ? tas_load_acq(&d->s->tx_una) : 0;
+	uint64_t una = tas_load_acq(&s->gen) == gen ? tas_load_acq(&s->tx_una) : 0;
 
 	return una > head ? head : una; /* the FIN counts one */
 }
 
 /* Takes acknowledged chunks back; true when nothing is outstanding. */
-static bool take_back(struct lt_desc *d, struct tas_sock *s, uint64_t head)
+static bool take_back(struct lt_ctx *c, struct tas_sock *s, uint32_t gen, uint64_t head)
 {
-	uint64_t una = acknowledged(d, head);
+	uint64_t una = acknowledged(s, gen, head);
 	uint32_t chunk = s->tx_old_chunk, next;
 
 	if (una == head) {
-		put_until(d->ctx, chunk, s->tx_chunk);
+		put_until(c, chunk, s->tx_chunk);
 		s->tx_old_chunk = s->tx_chunk;
 		s->tx_freed = head & ~(uint64_t)TAS_CHUNK_MASK;
 		return true;
 	}
 	while (s->tx_freed + TAS_CHUNK_BYTES < una) {
-		next = tas_load(&d->ctx->txnext[chunk]);
-		lt_chunk_put(d->ctx, chunk);
+		next = tas_load(&c->txnext[chunk]);
+		lt_chunk_put(c, chunk);
 		chunk = next;
 		s->tx_freed += TAS_CHUNK_BYTES;
 	}
@@ -53,14 +53,12 @@ static bool take_back(struct lt_desc *d, struct tas_sock *s, uint64_t head)
 	return false;
 }
 
-void lt_tx_release(struct lt_desc *d)
+void lt_tx_release(struct lt_ctx *c, struct tas_sock *s, uint32_t gen)
 {
-	struct tas_sock *s = d->s;
-
 	if (lt_trylock(&s->tx_lock) != 0)
 		return;
-	if (take_back(d, s, tas_load(&s->tx_head)) && s->tx_chunk != TAS_CHUNK_NONE) {
-		lt_chunk_put(d->ctx, s->tx_chunk);
+	if (take_back(c, s, gen, tas_load(&s->tx_head)) && s->tx_chunk != TAS_CHUNK_NONE) {
+		lt_chunk_put(c, s->tx_chunk);
 		s->tx_chunk = s->tx_old_chunk = TAS_CHUNK_NONE;
 	}
 	lt_unlock(&s->tx_lock);
@@ -119,7 +117,7 @@ ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d, uint32_t life)
 	t->s = s;
 	t->head = tas_load(&s->tx_head);
 	t->nfresh = 0;
-	t->restart = take_back(d, s, t->head);
+	t->restart = take_back(d->ctx, s, d->gen, t->head);
 	lt_tx_writable(d, &room);
 	return (ssize_t)room;
 }

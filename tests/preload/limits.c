@@ -9,6 +9,7 @@
 #define CONNS	  100
 #define EACH	  1000000
 #define FILLS_MAX 1000
+#define CLOSED	  60
 
 static int fd[CONNS];
 static uint64_t sent[CONNS];
@@ -163,6 +164,57 @@ static void test_memory_poll(void)
 	close_all();
 }
 
+/* What closed connections had sent is acknowledged: the one that is left can send. */
+static void test_memory_closed(void)
+{
+	int l = socket(AF_INET, SOCK_STREAM, 0), size = 400000, live, c, i;
+	struct sockaddr_in sa = address(false, 0);
+	struct timeval tv = {.tv_sec = 10};
+	static uint8_t buf[500000];
+
+	CHECK(setsockopt(l, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0);
+	CHECK(bind(l, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(l, 128) == 0);
+	tell(port_of(l));
+	live = accept(l, NULL, NULL);
+	CHECK(live >= 0);
+	for (i = 0; i < CLOSED; i++) {
+		c = accept(l, NULL, NULL);
+		CHECK(c >= 0);
+		await(c, POLLIN); /* bound, and no more to read */
+		CHECK(recv(c, buf, 1, 0) == 1);
+		(void)!send(c, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL);
+		close(c);
+	}
+	CHECK(hear() == CLOSED); /* all of it has arrived */
+	CHECK(setsockopt(live, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) == 0);
+	result("send", send(live, buf, 1000, MSG_NOSIGNAL));
+	tell(0);
+	close(live);
+	close(l);
+}
+
+static void peer_reads_ends(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	static uint8_t buf[65536];
+	int c[CLOSED + 1], i, ends = 0;
+	ssize_t n;
+
+	for (i = 0; i <= CLOSED; i++) {
+		c[i] = socket(AF_INET, SOCK_STREAM, 0);
+		CHECK(connect(c[i], (struct sockaddr *)&sa, sizeof(sa)) == 0);
+		if (i > 0)
+			say_to(c[i], "x");
+	}
+	for (i = 1; i <= CLOSED; i++) {
+		while ((n = recv(c[i], buf, sizeof(buf), 0)) > 0)
+			;
+		ends += n == 0;
+	}
+	tell(ends);
+	hear();
+}
+
 /* Short of memory is the process, not the connection: a child that inherits it can write. */
 static void test_memory_fork(void)
 {
@@ -264,6 +316,7 @@ static void test_descriptors(void)
 static const struct tcase cases[] = {
 	{"memory", test_memory, peer_drain},
 	{"memory_poll", test_memory_poll, peer_drain},
+	{"memory_closed", test_memory_closed, peer_reads_ends},
 	{"memory_fork", test_memory_fork, peer_connects},
 	{"memory_sendfile", test_memory_sendfile, peer_drain},
 	{"descriptors", test_descriptors, peer_drain},
