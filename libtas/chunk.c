@@ -61,6 +61,7 @@ static void reclaim(struct lt_ctx *c)
 		if (d == NULL || tas_load(&d->kind) != LT_CONN || d->slot != i)
 			continue;
 		lt_tx_release(c, &c->socks[i], d->gen);
+		lt_late(d);
 	}
 }
 

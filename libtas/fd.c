@@ -215,8 +215,14 @@ bool lt_desc_hold(struct lt_desc *d)
 
 void lt_desc_let_go(struct lt_desc *d)
 {
-	if (tas_fetch_add(&d->refs, ~0u) == 1)
-		last_close(d);
+	if (tas_fetch_add(&d->refs, ~0u) != 1)
+		return;
+	if (lt_unlikely(lt_conn_busy(d))) { /* the call below still uses it */
+		tas_store(&d->refs, 1u);
+		tas_fetch_or(&d->late, LT_LATE_CLOSE);
+		return;
+	}
+	last_close(d);
 }
 
 void lt_fd_drop(int fd)

@@ -34,6 +34,7 @@ static void send_away(struct lt_desc *d)
 	d->evq = 0;
 	d->evq_mask = 1;
 	d->backoff_ns = 0;
+	d->late = 0;
 	tas_fetch_and(&d->flags, ~LT_D_STARVED);
 }
 

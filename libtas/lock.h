@@ -10,6 +10,7 @@
 #define LT_LOCK_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include "tas/atomic.h"
 
@@ -41,6 +42,12 @@ static inline int lt_trylock(uint32_t *w)
 	uint32_t none = 0;
 
 	return tas_cas(w, &none, lt_tid()) ? 0 : -EBUSY;
+}
+
+/* This very thread holds it: what runs now is a signal handler above. */
+static inline bool lt_lock_mine(const uint32_t *w)
+{
+	return (tas_load(w) & ~LT_LOCK_WAITERS) == lt_tid();
 }
 
 static inline void lt_unlock(uint32_t *w)

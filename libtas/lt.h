@@ -69,6 +69,9 @@ enum lt_kind {
 
 #define LT_D_STARVED 0x0800u /* a send found no memory: not writable until the next try (short.c) */
 
+#define LT_LATE_CLOSE                                                                              \
+	0x80000000u /* in lt_desc.late: a reference to let go; the rest: `want` bits */
+
 /* Until the flow is bound, an accepted connection may hold this much unsent (below every send
  * buffer). */
 #define LT_EARLY_TX 16384u
@@ -107,6 +110,7 @@ struct lt_desc {
 	uint32_t accepted;	   /* connections taken, so that the kernel half gets its turn */
 	uint32_t flow;		   /* LT_D_SHARED: the daemon's id of the connection */
 	uint32_t backoff_ns;	   /* how long the last claim after a vain wait was put off */
+	uint32_t late;		   /* what a handler above a send or receive left for its end */
 	struct tas_listen *l;
 	struct lt_opts opts;
 };
@@ -336,9 +340,21 @@ size_t lt_tx_place(struct lt_txop *t, size_t max, struct iovec *v, int *nv);
 void lt_tx_commit(struct lt_txop *t, size_t n);
 size_t lt_tx_lost(const struct lt_txop *t);
 void lt_tx_end(struct lt_txop *t);
-/* Sets `want` bits after which tx_head must not move: no send is between lt_tx_begin and lt_tx_end.
+/*
+ * Sets `want` bits after which tx_head must not move: no send is between lt_tx_begin and lt_tx_end.
+ * A handler above its own send leaves them to that send, which says them when it ends.
  */
 void lt_tx_finish(struct lt_desc *d, uint32_t want);
+void lt_tx_last(struct lt_desc *d, uint32_t want); /* the same at exit: no send goes on after it */
+/* In a handler above this thread's own send or receive on d: its lock is held until that ends. */
+bool lt_conn_busy(const struct lt_desc *d);
+void lt_late_slow(struct lt_desc *d);
+/* After a slot's lock was let go, and any lock above it: what a handler could not do meanwhile. */
+static inline void lt_late(struct lt_desc *d)
+{
+	if (lt_unlikely(tas_load(&d->late) != 0))
+		lt_late_slow(d);
+}
 /* The errno of a send that failed with `err`, after SIGPIPE where it is due. */
 int lt_tx_fail(int err, int flags);
 

@@ -108,6 +108,7 @@ static ssize_t take(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t 
 					     : heard(&x, flags & MSG_TRUNC ? NULL : it, at, r);
 	}
 	lt_unlock(&x.s->rx_lock);
+	lt_late(d);
 	return r;
 }
 

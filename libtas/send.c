@@ -111,6 +111,7 @@ ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d, uint32_t life)
 		err = refused(d);
 	if (err != 0) {
 		lt_unlock(&s->tx_lock);
+		lt_late(d);
 		return err;
 	}
 	t->d = d;
@@ -125,23 +126,69 @@ ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d, uint32_t life)
 void lt_tx_end(struct lt_txop *t)
 {
 	lt_unlock(&t->s->tx_lock);
+	lt_late(t->d);
 }
 
-/* -EDEADLK: a handler above its own send(), which then finds in lt_tx_commit that it must not
- * publish. */
+/* False: a handler above its own send, whose bytes come before what is wanted. */
+static bool set_want(struct tas_sock *s, uint32_t want)
+{
+	if (lt_lock(&s->tx_lock) != 0)
+		return false;
+	tas_fetch_or(&s->want, want);
+	lt_unlock(&s->tx_lock);
+	return true;
+}
+
 void lt_tx_finish(struct lt_desc *d, uint32_t want)
 {
-	int r;
-
 	do {
-		struct tas_sock *s = d->s;
-
-		r = lt_lock(&s->tx_lock);
-		tas_fetch_or(&s->want, want);
-		if (r == 0)
-			lt_unlock(&s->tx_lock);
+		if (!set_want(d->s, want)) {
+			tas_fetch_or(&d->late, want);
+			return;
+		}
 		lt_ring(d);
 	} while (lt_unlikely(lt_moved(d)) && lt_claim(d, tas_load(&d->life)) == 0);
+	lt_late(d);
+}
+
+void lt_tx_last(struct lt_desc *d, uint32_t want)
+{
+	do {
+		if (!set_want(d->s, want))
+			tas_fetch_or(&d->s->want, want);
+		lt_ring(d);
+	} while (lt_unlikely(lt_moved(d)) && lt_claim(d, tas_load(&d->life)) == 0);
+}
+
+bool lt_conn_busy(const struct lt_desc *d)
+{
+	return tas_load_acq(&d->kind) == LT_CONN &&
+	       (lt_lock_mine(&d->s->tx_lock) || lt_lock_mine(&d->s->rx_lock));
+}
+
+/* It never waits: whoever has the lock looks here when it has let go of it. */
+void lt_late_slow(struct lt_desc *d)
+{
+	uint32_t late, want;
+
+	while (tas_load(&d->late) != 0 && tas_load_acq(&d->kind) == LT_CONN) {
+		struct tas_sock *s = d->s;
+
+		if (lt_trylock(&s->tx_lock) != 0)
+			return;
+		late = tas_xchg(&d->late, 0u);
+		want = late & ~LT_LATE_CLOSE;
+		tas_fetch_or(&s->want, want);
+		lt_unlock(&s->tx_lock);
+		if (want != 0)
+			lt_ring(d);
+		if (want != 0 && lt_unlikely(lt_moved(d)))
+			lt_tx_finish(d, want);
+		if (late & LT_LATE_CLOSE) {
+			lt_desc_let_go(d);
+			return;
+		}
+	}
 }
 
 static uint32_t fresh_chunk(struct lt_txop *t)

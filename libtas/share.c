@@ -84,6 +84,7 @@ static void mark(struct lt_desc *d)
 		lt_unlock(&s->tx_lock);
 	if (rx == 0)
 		lt_unlock(&s->rx_lock);
+	lt_late(d);
 	tas_store(&any_marked, 1u);
 }
 
@@ -221,6 +222,7 @@ int lt_claim(struct lt_desc *d, uint32_t life)
 	else if (d->kind == LT_AWAY || lt_moved(d))
 		r = bring(c, d);
 	lt_unlock(&d->lock);
+	lt_late(d); /* change_slot() held the slot's locks */
 	if (r == 0)
 		lt_news(d);
 	return r;

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <algorithm>
 #include <cerrno>
@@ -149,6 +150,106 @@ TEST_F(stream, nothing_is_appended_after_shutdown)
 	EXPECT_EQ(lw_sent(fd), 10u);
 	lw_close(fd);
 	lw_core_poll();
+}
+
+// A signal handler runs in the middle of a copy: the program's buffer cannot be touched until it has run.
+class interrupted : public stream
+{
+      protected:
+	static inline uint8_t *page;
+	static inline int fd, again;
+	static inline std::vector<void (*)()> handlers;
+	static constexpr size_t kBytes = 32768;
+	struct sigaction before = {};
+
+	static void on_fault(int)
+	{
+		mprotect(page, kBytes, PROT_READ | PROT_WRITE);
+		for (auto fn : handlers)
+			fn();
+	}
+	void SetUp() override
+	{
+		struct sigaction sa = {};
+
+		page = static_cast<uint8_t *>(mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+		ASSERT_NE(page, MAP_FAILED);
+		sa.sa_handler = on_fault;
+		sigaction(SIGSEGV, &sa, &before);
+		fd = lw_accept_one(lfd);
+		ASSERT_GE(fd, 0);
+		for (size_t i = 0; i < kBytes; i++)
+			page[i] = lw_byte(lw_gen(fd), false, i);
+		mprotect(page, kBytes, PROT_NONE);
+	}
+	void TearDown() override
+	{
+		sigaction(SIGSEGV, &before, nullptr);
+		munmap(page, kBytes);
+		stream::TearDown();
+	}
+	static ssize_t send_through(std::vector<void (*)()> fns, size_t n)
+	{
+		handlers = fns;
+		return lw_send(fd, page, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	// The number is free at once, as with the kernel; another connection may have it.
+	static void close_and_accept()
+	{
+		lw_close(fd);
+		lw_core_poll();
+		again = lw_accept_one(lfd);
+	}
+	static void use(int conn)
+	{
+		EXPECT_EQ(send_at(conn, 0, 40000), 40000);
+		EXPECT_EQ(lw_feed(conn, 10), 10u);
+		EXPECT_EQ(recv_at(conn, 0, 100), 10);
+		lw_core_poll();
+		EXPECT_EQ(lw_sent(conn), 40000u);
+		lw_check(conn);
+	}
+};
+
+TEST_F(interrupted, shutdown_above_a_send_comes_after_its_bytes)
+{
+	EXPECT_EQ(send_through({[] { EXPECT_EQ(lw_shutdown(fd, SHUT_WR), 0); }, lw_core_poll}, 100),
+		100);
+	lw_core_poll();
+	EXPECT_EQ(lw_sent(fd), 100u);
+	EXPECT_EQ(lw_ended(fd), true);
+	EXPECT_EQ(send_at(fd, 100, 1, MSG_DONTWAIT | MSG_NOSIGNAL), -1);
+	EXPECT_EQ(errno, EPIPE);
+	lw_close(fd);
+	lw_core_poll();
+}
+
+TEST_F(interrupted, close_above_a_send_comes_after_its_bytes)
+{
+	uint64_t heard = lw_heard();
+
+	EXPECT_EQ(send_through({close_and_accept}, 20000), 20000);
+	lw_core_poll();
+	EXPECT_EQ(lw_heard() - heard, 20000u);
+	ASSERT_GE(again, 0);
+	use(again);
+	lw_close(again);
+	lw_core_poll();
+	EXPECT_EQ(lw_flows(), 0u) << "both have been closed";
+}
+
+TEST_F(interrupted, close_above_a_receive_waits_for_it)
+{
+	ASSERT_EQ(lw_feed(fd, 20000), 20000u);
+	handlers = {close_and_accept};
+	EXPECT_EQ(lw_recv(fd, page, 20000, MSG_DONTWAIT), 20000);
+	lw_core_poll();
+	ASSERT_GE(again, 0);
+	use(again);
+	lw_close(again);
+	lw_core_poll();
+	EXPECT_EQ(lw_flows(), 0u) << "both have been closed";
 }
 
 // All chunk boundaries: consumed to the byte, with and without the core having noticed.

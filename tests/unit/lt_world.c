@@ -56,6 +56,7 @@ static struct {
 	int evq_fd[EVQS];
 	struct flow flow[LW_SLOTS];
 	uint32_t next_gen, ticket, emptied;
+	uint64_t heard;
 	uint32_t wrong;
 	char first[200];
 	pthread_mutex_t lock;
@@ -402,6 +403,7 @@ static void new_bytes(struct flow *f, const struct tas_sock *s, uint64_t head)
 		f->tx_base = base;
 	}
 	read_list(f, f->tx_head, head);
+	w.heard += head - f->tx_head;
 	f->tx_head = head;
 }
 
@@ -625,6 +627,25 @@ uint64_t lw_fed(int fd)
 uint64_t lw_sent(int fd)
 {
 	return w.flow[slot_of(fd)].tx_head;
+}
+
+bool lw_ended(int fd)
+{
+	return (tas_load_acq(&sock_of(slot_of(fd))->want) & TAS_SOCK_SHUT_WR) != 0;
+}
+
+uint32_t lw_flows(void)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < LW_SLOTS; i++)
+		n += w.flow[i].gen != 0;
+	return n;
+}
+
+uint64_t lw_heard(void)
+{
+	return w.heard;
 }
 
 uint64_t lw_unacked(int fd)

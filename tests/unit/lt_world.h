@@ -47,6 +47,9 @@ size_t lw_feed(int fd,
 uint64_t lw_fed(int fd);
 uint64_t lw_unacked(int fd);
 uint64_t lw_sent(int fd);
+bool lw_ended(int fd);		   /* the program has said that no more will come */
+uint32_t lw_flows(void);	   /* connections that are not closed */
+uint64_t lw_heard(void);	   /* bytes of all connections, also of those closed */
 void lw_ack(int fd, uint64_t n);   /* acknowledges n bytes and tells if asked to */
 void lw_check(int fd);		   /* reads all unacknowledged bytes once more */
 void lw_limit(int fd, uint64_t n); /* send buffer from now on */
