@@ -36,6 +36,7 @@
 #define OFFLOADS     (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
 #define OFFLOADS_USO (TUN_F_USO4 | TUN_F_USO6)
 #define VNET_BYTES   12
+#define TCP_FLAGS_AT 13u /* in the TCP header: RFC 9293 3.1 */
 #define FRAME_MAX                                                                                  \
 	65565u /* what a read can return: 64 KB of IP behind Ethernet and VLAN headers \
 			     */
@@ -328,6 +329,9 @@ static void fill_vnet(const struct nic_txpkt *p, struct virtio_net_hdr_mrg_rxbuf
 	}
 	if (p->gso_size) {
 		h->hdr.gso_type = p->v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
+		/* RFC 3168 6.1.2: on the first segment only, whoever cuts the frame. */
+		if (hdr[p->csum_start + TCP_FLAGS_AT] & TCP_CWR)
+			h->hdr.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
 		h->hdr.gso_size = p->gso_size;
 		h->hdr.hdr_len = p->hdr_len;
 	}
