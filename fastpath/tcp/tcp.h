@@ -71,7 +71,7 @@ void tcp_release(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env)
 #define TCP_V_TX_FIN   0x0040u /* our FIN has been acknowledged */
 #define TCP_V_RESET    0x0080u /* valid RST: the connection is gone (ECONNRESET) */
 #define TCP_V_TIMEOUT  0x0100u /* given up (ETIMEDOUT) */
-#define TCP_V_RST_OUT  0x0200u /* answer with RST and close: data after close */
+#define TCP_V_RST_OUT  0x0200u /* send RST and close: data after close, keepalive unanswered */
 #define TCP_V_FEEDBACK 0x0400u /* tell congestion control now: loss, RTO, a round trip */
 #define TCP_V_DONE     0x0800u /* both FINs exchanged and acknowledged: it can leave */
 

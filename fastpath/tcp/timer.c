@@ -158,15 +158,16 @@ static uint32_t fire_timer(struct fp_flow *f, struct tcp_cold *c, struct tcp_env
 	}
 }
 
+/* A peer that is there all the same is told that it is over, as Linux does: nothing is on its way that would say so. */
 static uint32_t fire_keepalive(struct tcp_cold *c, const struct tcp_env *env)
 {
 	uint64_t silent = env->now_ns - c->heard_ns;
 
 	if (c->ka_probes >= c->ka_count)
-		return TCP_V_TIMEOUT;
+		return TCP_V_TIMEOUT | TCP_V_RST_OUT;
 	if (c->ka_probes != 0 && c->user_timeout_ms != 0 &&
 		silent >= c->user_timeout_ms * 1000000ull)
-		return TCP_V_TIMEOUT;
+		return TCP_V_TIMEOUT | TCP_V_RST_OUT;
 	c->ka_probes++;
 	c->ka_at_ns = env->now_ns + c->keepintvl_s * NS_PER_S;
 	c->probe = TCP_PROBE_ALIVE;

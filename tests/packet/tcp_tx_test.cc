@@ -379,6 +379,7 @@ TEST_F(Tx, user_timeout_ends_unacknowledged_data)
 	EXPECT_FALSE(h->timed_out);
 	pass_ms(2);
 	EXPECT_TRUE(h->timed_out);
+	EXPECT_FALSE(h->rst_out) << "RFC 9293 3.10.8: the TCB is deleted, that is all; Linux likewise";
 }
 
 TEST_F(Tx, user_timeout_begins_anew_with_progress)
@@ -413,6 +414,23 @@ TEST_F(Tx, keepalive_probes_an_idle_peer_and_gives_up)
 	EXPECT_FALSE(h->timed_out);
 	pass_ms(2000);
 	EXPECT_TRUE(h->timed_out);
+	EXPECT_TRUE(h->rst_out) << "as Linux";
+}
+
+TEST_F(Tx, keepalive_user_timeout_resets_too)
+{
+	conf.opts.keepalive = 1;
+	conf.opts.keepidle_s = 10;
+	conf.opts.keepintvl_s = 2;
+	conf.opts.keepcnt = 9;
+	conf.opts.user_timeout_ms = 13000;
+	start();
+	in_data(0, 1);
+	pass_ms(12000);
+	EXPECT_FALSE(h->timed_out);
+	pass_ms(2000);
+	EXPECT_TRUE(h->timed_out);
+	EXPECT_TRUE(h->rst_out);
 }
 
 TEST_F(Tx, keepalive_answer_starts_the_idle_time_again)
