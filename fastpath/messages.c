@@ -40,6 +40,7 @@ static void set_opts(struct fp_core *core, const struct sp_msg *m)
 	if (m->u.opts.tos)
 		core->fp->cold[m->id].tos = (uint8_t)m->u.opts.tos;
 	fp_gso_set(core->fp, f, &core->fp->cold[m->id]); /* TCP_MAXSEG */
+	fp_slot_stats(core->fp, m->id);
 	fp_flow_limit(core, m->id);
 	fp_news(core, m->id, 0);
 	fp_flow_rearm(core, m->id);

@@ -60,6 +60,7 @@ void fp_slot_stats(struct fp *fp, uint32_t id)
 	if (!app->region || f->slot == FP_SLOT_NONE)
 		return;
 	s = fp_slot_sock(app, f->slot);
+	tas_store(&s->mss, f->mss);
 	tas_store(&s->srtt_us, f->srtt_us >> 3);
 	tas_store(&s->retrans, (uint32_t)fp->cold[id].tcp.retrans);
 }

@@ -520,9 +520,28 @@ TEST(PathMtu, IsBelievedOnlyOfAMessageThatQuotesWhatIsInFlight)
 	t.e.send(0, pmtu(t.c, 1200, true, first + 3000));
 	t.e.run();
 	EXPECT_EQ(t.c.f().mss, 1200 - 52);
+	EXPECT_EQ(t.s.s().mss, 1200u - 52) << "what TCP_INFO says";
 	t.e.send(0, pmtu(t.c, 1100, true, first + 4999));
 	t.e.run();
 	EXPECT_EQ(t.c.f().mss, 1100 - 52);
+}
+
+/* setsockopt(TCP_MAXSEG) of an open connection, and what getsockopt() then says. */
+TEST(Options, MaxsegIsShownInTheSlot)
+{
+	Connected t;
+	sp_msg m;
+
+	memset(&m, 0, sizeof(m));
+	m.type = SP_FLOW_OPTS;
+	m.id = t.c.id;
+	m.gen = t.c.gen;
+	m.u.opts = t.c.init.opts;
+	m.u.opts.maxseg = 700;
+	t.e.send(0, m);
+	t.e.run();
+	EXPECT_EQ(t.c.f().mss, 700);
+	EXPECT_EQ(t.s.s().mss, 700u);
 }
 
 TEST(PathMtu, NothingInFlightNothingBelieved)
