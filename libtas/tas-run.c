@@ -179,6 +179,7 @@ static void complain(const char *path, int err, const char *then)
 			path, then);
 		break;
 	case HUNG_UP:
+	case EUSERS:
 		fprintf(stderr,
 			"tas-run: the tas service at %s takes no program of this user now (it is "
 			"draining or full, or its allow_uids leaves the user out): %s\n",

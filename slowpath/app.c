@@ -63,7 +63,7 @@ struct sp_app *sp_app_new(struct sp *sp)
 
 	while (id < FP_MAX_APPS && sp->apps.table[id] != NULL)
 		id++;
-	if (id == FP_MAX_APPS || sp->apps.count >= sp->apps.max)
+	if (id == FP_MAX_APPS)
 		return NULL;
 	app = fp_calloc(1, sizeof(*app));
 	if (app == NULL)
@@ -114,6 +114,7 @@ static void log_app(struct sp *sp, const struct sp_app *app, const char *what, c
 void sp_app_greeted(struct sp *sp, struct sp_app *app)
 {
 	app->state = SP_APP_GREETED;
+	app->only_child = NULL;
 	sp->cnt.apps_joined++;
 	log_app(sp, app, "program joined", NULL);
 }

@@ -35,10 +35,11 @@ struct sp_app {
 	uint32_t pid, uid, gid;
 	char comm[16];
 	uint64_t joined_ns;
-	uint64_t token[2];   /* RESERVED: what the child must say */
-	uint64_t expires_ns; /* NEW, RESERVED: until then */
-	uint32_t parent;     /* app id that forked it */
-	int sock, pidfd;     /* -1 = none */
+	uint64_t token[2];	/* RESERVED: what the child must say */
+	uint64_t expires_ns;	/* NEW, RESERVED: until then */
+	const char *only_child; /* NEW: why it must say a token, NULL: it need not */
+	uint32_t parent;	/* app id that forked it */
+	int sock, pidfd;	/* -1 = none */
 	struct sp_source sock_src, pid_src;
 	uint64_t seg_bytes;  /* chunk memory in all */
 	uint32_t nlisteners; /* held */

@@ -14,7 +14,7 @@ int sp_apps_init(struct sp *sp);
 void sp_apps_close(struct sp *sp);
 /* After the cores have stopped: frees everything. */
 void sp_apps_free(struct sp *sp);
-/* A new record in state NEW with a free id; NULL: too many programs. */
+/* A new record in state NEW with a free id; NULL: none is free, or no memory. How many there may be the caller knows. */
 struct sp_app *sp_app_new(struct sp *sp);
 /* The connection of `from` (state NEW) becomes that of the reserved record `to`; `from` is freed. 0
  * or -errno. */
@@ -35,6 +35,8 @@ int sp_app_hung_up(const struct sp_app *app);
 void sp_app_gone(struct sp *sp, uint32_t id);
 void sp_app_broken(struct sp *sp, uint32_t id);
 void sp_apps_tick(struct sp *sp);
+/* It says no token, and only a child may register now: counted, logged. */
+void sp_app_refused(struct sp *sp, const struct sp_app *app);
 /* Watches a connected registration socket; takes it over. 0 or -errno. */
 int sp_app_attach(struct sp *sp, struct sp_app *app, int sock);
 
@@ -58,8 +60,11 @@ struct sp_peer {
 	uint32_t pid, uid, gid;
 	int sock;
 };
-/* NULL when the peer may register, else the reason. */
-const char *sp_policy_refuses(struct sp *sp, const struct sp_peer *peer);
+/*
+ * NULL when the peer may connect, else the reason. A child that was announced has its place: *only_child is why nobody
+ * else may register, NULL: anybody may.
+ */
+const char *sp_policy_refuses(struct sp *sp, const struct sp_peer *peer, const char **only_child);
 /* Has this user as many programs as one user may have? */
 int sp_policy_user_full(struct sp *sp, uint32_t uid);
 /* Checks what a program asks for a connection and fills in the daemon's defaults. 0 or -EINVAL. */

@@ -31,6 +31,15 @@ static struct sp_app *find_token(struct sp *sp, const uint64_t token[2])
 	return NULL;
 }
 
+/* Without a token that is known: `otherwise`, unless only a child may register. */
+static int not_announced(struct sp *sp, const struct sp_app *app, int otherwise)
+{
+	if (app->only_child == NULL)
+		return otherwise;
+	sp_app_refused(sp, app);
+	return -EUSERS;
+}
+
 int sp_cmd_hello(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 {
 	struct sp_app *reserved;
@@ -45,12 +54,14 @@ int sp_cmd_hello(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	if (rq->m.token[0] != 0 || rq->m.token[1] != 0) {
 		reserved = find_token(sp, rq->m.token);
 		if (reserved == NULL)
-			return -ENOENT;
+			return not_announced(sp, rq->app, -ENOENT);
 		err = sp_app_adopt(sp, rq->app, reserved);
 		rq->app = reserved;
-		if (err != 0)
-			return err;
+	} else {
+		err = not_announced(sp, rq->app, 0);
 	}
+	if (err != 0)
+		return err;
 	sp_app_greeted(sp, rq->app);
 	rp->m.id = rq->app->id;
 	return 0;
@@ -167,7 +178,8 @@ int sp_cmd_fork(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	struct sp_app *parent = rq->app, *child;
 	int err;
 
-	if (children_awaited(sp, parent->id) >= FORKS_MAX || sp_policy_user_full(sp, parent->uid))
+	if (children_awaited(sp, parent->id) >= FORKS_MAX || sp->apps.count >= sp->apps.max ||
+		sp_policy_user_full(sp, parent->uid))
 		return -ENOBUFS;
 	child = sp_app_new(sp);
 	if (child == NULL)

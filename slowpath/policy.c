@@ -57,16 +57,39 @@ int sp_policy_user_full(struct sp *sp, uint32_t uid)
 	return n >= share;
 }
 
-const char *sp_policy_refuses(struct sp *sp, const struct sp_peer *peer)
+/* Why there is no place for a new program; NULL: there is. */
+static const char *no_place(struct sp *sp, uint32_t uid)
 {
-	const struct sp_config *conf = &sp->conf;
-
 	if (sp->apps.draining)
 		return "the service is draining";
 	if (sp->apps.count >= sp->apps.max)
 		return "too many programs (max_programs)";
-	if (sp_policy_user_full(sp, peer->uid))
+	if (sp_policy_user_full(sp, uid))
 		return "too many programs of this user (three quarters of max_programs)";
+	return NULL;
+}
+
+/* Is there a child of this user to come, for whom no other connection may have been let in? */
+static int child_awaited(struct sp *sp, uint32_t uid)
+{
+	uint32_t cursor = 1;
+	int n = 0;
+	const struct sp_app *app;
+
+	while ((app = sp_app_next(sp, &cursor)) != NULL) {
+		if (app->uid == uid)
+			n += (app->state == SP_APP_RESERVED) - (app->only_child != NULL);
+	}
+	return n > 0;
+}
+
+const char *sp_policy_refuses(struct sp *sp, const struct sp_peer *peer, const char **only_child)
+{
+	const struct sp_config *conf = &sp->conf;
+
+	*only_child = no_place(sp, peer->uid);
+	if (*only_child != NULL && !child_awaited(sp, peer->uid))
+		return *only_child;
 	if (!sp_passed_room(peer->uid))
 		return "descriptors that programs of this user passed do not close";
 	if (conf->allow_uids.n == 0 && conf->allow_gids.n == 0)

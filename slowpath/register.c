@@ -155,44 +155,57 @@ int sp_app_adopt(struct sp *sp, struct sp_app *from, struct sp_app *to)
 	return err;
 }
 
-static void refuse(struct sp *sp, int sock, const char *reason)
+static void report_refusal(struct sp *sp, const struct sp_app *who, const char *reason)
 {
 	static struct sp_log_limit limit;
+
+	sp->cnt.refuse_peer++;
+	if (sp_log_allow(&limit, sp->now_ns))
+		sp_warn("app", "program refused pid=%u uid=%u comm=%s reason=%s", who->pid,
+			who->uid, who->comm, reason);
+}
+
+void sp_app_refused(struct sp *sp, const struct sp_app *app)
+{
+	report_refusal(sp, app, app->only_child);
+}
+
+static void refuse(struct sp *sp, int sock, const char *reason)
+{
 	struct sp_app who = {.pid = 0};
 	struct sp_peer peer = {.pid = 0};
 
 	sp_guard(sp);
-	sp->cnt.refuse_peer++;
 	if (peer_of(sock, &peer) == 0) {
 		who.pid = peer.pid;
+		who.uid = peer.uid;
 		read_comm(&who);
 	}
-	if (sp_log_allow(&limit, sp->now_ns))
-		sp_warn("app", "program refused pid=%u uid=%u comm=%s reason=%s", peer.pid,
-			peer.uid, who.comm, reason);
+	report_refusal(sp, &who, reason);
 	close(sock);
 }
 
 static void greet(struct sp *sp, int sock)
 {
 	struct sp_peer peer;
-	const char *reason;
+	const char *reason, *only_child;
 	struct sp_app *app;
 
 	if (peer_of(sock, &peer) != 0) {
 		close(sock);
 		return;
 	}
-	reason = sp_policy_refuses(sp, &peer);
+	reason = sp_policy_refuses(sp, &peer, &only_child);
 	if (reason != NULL) {
 		refuse(sp, sock, reason);
 		return;
 	}
 	app = sp_app_new(sp);
 	if (app == NULL) {
-		refuse(sp, sock, "no memory");
+		refuse(sp, sock, "no record is free");
 		return;
 	}
+	app->only_child = only_child;
 	if (sp_app_attach(sp, app, sock) != 0) {
 		refuse(sp, sock, "cannot be watched");
 		sp_app_free(sp, app);

@@ -41,6 +41,69 @@ TEST_F(App, Policy_TooMany_Refused)
 		close(fd);
 }
 
+/* A child is no new program: it goes on with what its parent has, and has its place. */
+class Children : public App
+{
+      protected:
+	struct tas_msg hello = message(TAS_CMD_HELLO);
+
+	void announce(int parent)
+	{
+		Reply r = ask(parent, TAS_CMD_FORK);
+
+		EXPECT_EQ(r.m.status, 0);
+		memcpy(hello.token, r.m.token, sizeof(hello.token));
+	}
+	void expect_only_a_child()
+	{
+		int other = dial();
+		EXPECT_EQ(ask(other, TAS_CMD_HELLO).m.status, -EUSERS);
+		EXPECT_EQ(sp->cnt.refuse_peer, 1u);
+		int second = dial(); /* one child is awaited, and one connection is let in */
+		EXPECT_TRUE(hung_up(second));
+		close(second);
+		EXPECT_EQ(sp->cnt.refuse_peer, 2u);
+		close(other);
+		steps();
+
+		int child = dial();
+		EXPECT_EQ(ask(child, hello).m.status, 0);
+		EXPECT_EQ(ask(child, TAS_CMD_REGION).m.status, 0);
+		other = dial();
+		EXPECT_TRUE(hung_up(other));
+		EXPECT_EQ(sp->cnt.refuse_peer, 3u);
+		close(other);
+		close(child);
+	}
+};
+
+TEST_F(Children, Draining_ComeAndNobodyElse)
+{
+	int fd = join();
+	sp_drain(sp);
+	announce(fd);
+	expect_only_a_child();
+	close(fd);
+}
+
+TEST_F(Children, LastPlace_ComeAndNobodyElse)
+{
+	again({"--max_programs=2"});
+	int fd = join();
+	announce(fd);
+	expect_only_a_child();
+	close(fd);
+}
+
+TEST_F(Children, LastPlaceTaken_Refused)
+{
+	again({"--max_programs=2"});
+	int fd = join(), other = join();
+	EXPECT_EQ(ask(fd, TAS_CMD_FORK).m.status, -ENOBUFS);
+	close(fd);
+	close(other);
+}
+
 /* One user's processes, idle or hostile, do not keep the others out. */
 TEST_F(App, Policy_OneUser_LeavesRoomForOthers)
 {
