@@ -1,32 +1,37 @@
 /*
- * exec.c - what the next program of this process inherits.
+ * exec.c - what the next program of this process inherits (heir.c takes it).
  *
  * The descriptors that stay open over exec are tas connections and listeners still: the daemon is
  * asked for a token, as before fork(), and the token and what lies behind each descriptor are handed
- * over in the environment variable TAS_INHERIT, which libtas takes out again when the next program
- * is loaded. A program that clears the environment would lose what it inherits with it, so in that case
- * LD_PRELOAD and TAS_SOCKET go along too. Owner: the thread that calls exec. execve(2), ld.so(8).
+ * over in the environment variable TAS_INHERIT. More than fits into one string of an environment goes into a sealed memory file, whose
+ * number the variable tells. A program that clears the environment would lose what it inherits with it, so in that case
+ * LD_PRELOAD and TAS_SOCKET go along too. Owner: the thread that calls exec. execve(2), ld.so(8),
+ * memfd_create(2).
  */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "heritage.h"
 #include "lt.h"
 
-#define NAME	 "TAS_INHERIT="
+#define NAME	 LT_HERITAGE "="
 #define PER_FD	 96u /* the longest entry */
 #define HEAD	 64u
 #define KEEP_MAX 3 /* variables that we add */
+#define TEXT_MAX                                                                                   \
+	65536u /* execve(2): a string has less than 32 pages; all of them share a quarter of the stack */
 
 extern char **environ;
 
-/* What is handed over, in one mapping: the new environment, then TAS_INHERIT. */
+/* What is handed over. */
 struct heritage {
 	struct tas_msg token;
-	char **env;
-	char *text;
-	size_t bytes, len;
+	char **env; /* mapped, env_bytes */
+	char *text; /* mapped, room: the variable */
+	size_t env_bytes, room, len;
+	int file; /* hidden; where the value is when the text only names it, or -1 */
 };
 
 static bool stays_open(int fd)
@@ -42,14 +47,15 @@ static bool is_heritable(const struct lt_desc *d)
 				    (d->kind == LT_CONN && (lt_flags(d) & LT_D_SHARED)));
 }
 
-/* Descriptors of ours that the next program will have. */
-static uint32_t count_heirs(void)
+/* Will the next program have descriptors of ours? */
+static bool any_heir(void)
 {
-	uint32_t fd, n = lt_fd_top(), heirs = 0;
+	uint32_t fd, n = lt_fd_top();
 
 	for (fd = 0; fd < n; fd++)
-		heirs += is_heritable(lt_fd_get((int)fd)) && stays_open((int)fd);
-	return heirs;
+		if (is_heritable(lt_fd_get((int)fd)) && stays_open((int)fd))
+			return true;
+	return false;
 }
 
 static size_t env_count(char *const envp[])
@@ -94,14 +100,32 @@ static void fill_env(struct heritage *h, char *const envp[])
 	h->env[n] = NULL;
 }
 
-static void describe(struct heritage *h, int fd, struct lt_desc *d)
+/* Room for one entry more: other threads may be opening descriptors. */
+static bool make_room(struct heritage *h)
+{
+	void *p;
+
+	if (h->room - h->len >= PER_FD)
+		return true;
+	p = mremap(h->text, h->room, 2 * h->room, MREMAP_MAYMOVE);
+	if (p == MAP_FAILED)
+		return false;
+	h->text = p;
+	h->room *= 2;
+	return true;
+}
+
+static bool describe(struct heritage *h, int fd, struct lt_desc *d)
 {
 	uint64_t cookie = lt_cookie(fd);
 	bool conn = d->kind != LT_LISTEN;
 
+	if (!make_room(h))
+		return false;
 	h->len += (size_t)snprintf(h->text + h->len, PER_FD, ";%d:%c:%llx:%x:%x:%x", fd,
 		conn ? 'c' : 'l', (unsigned long long)cookie, conn ? d->flow : 0, conn ? d->gen : 0,
 		lt_flags(d) & (LT_D_NONBLOCK | LT_D_V6));
+	return true;
 }
 
 /* In the next program's name: it does not get what is closed on exec. */
@@ -127,22 +151,55 @@ static bool another_stays(int fd, const struct lt_desc *d)
 	return false;
 }
 
-static void hand_over(struct heritage *h)
+/* False: it cannot all be told. */
+static bool hand_over(struct heritage *h)
 {
 	uint32_t fd, n = lt_fd_top();
 	struct lt_desc *d;
+	bool ok = true;
 
 	h->len = (size_t)snprintf(h->text, HEAD, NAME "%llx.%llx",
 		(unsigned long long)h->token.token[0], (unsigned long long)h->token.token[1]);
-	for (fd = 0; fd < n; fd++) {
+	for (fd = 0; ok && fd < n; fd++) {
 		d = lt_fd_get((int)fd);
 		if (!is_heritable(d))
 			continue;
 		if (stays_open((int)fd))
-			describe(h, (int)fd, d);
+			ok = describe(h, (int)fd, d);
 		else if (!another_stays((int)fd, d))
 			let_go(h, d);
 	}
+	return ok;
+}
+
+/* The value with its end, into a file that nobody changes any more. */
+static bool fill_file(int fd, const char *p, size_t n)
+{
+	long r;
+
+	for (; n > 0; p += r, n -= (size_t)r) {
+		r = lt_sys3(SYS_write, fd, p, n);
+		if (r <= 0)
+			return false;
+	}
+	return lt_sys_fcntl(fd, F_ADD_SEALS, LT_HERITAGE_SEALS) == 0 &&
+	       lt_sys_fcntl(fd, F_SETFD, 0) == 0;
+}
+
+/* Hidden high up: the program may expect the low numbers to be free, or to be its own. */
+static bool put_in_file(struct heritage *h)
+{
+	size_t name = sizeof(NAME) - 1;
+	int fd = (int)lt_sys2(SYS_memfd_create, "tas-inherit", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return false;
+	lt_fd_new(fd);
+	h->file = lt_hide(fd);
+	if (h->file < 0 || !fill_file(h->file, h->text + name, h->len - name + 1))
+		return false;
+	h->len = (size_t)snprintf(h->text, HEAD, NAME "@%d", h->file);
+	return true;
 }
 
 /*
@@ -160,39 +217,23 @@ static void tell_of_end(void)
 	lt_client_release(&mask);
 }
 
-/* false: nothing of ours goes along, or nothing can. */
-static bool prepare(struct heritage *h, char *const envp[])
+static bool make_heritage(struct heritage *h, char *const envp[])
 {
-	uint32_t heirs;
-	uint64_t mask;
-	size_t env;
-	bool ok;
+	h->file = -1;
+	h->env_bytes = (env_count(envp) + KEEP_MAX + 1) * sizeof(char *);
+	h->env = lt_map(h->env_bytes);
+	h->room = TEXT_MAX;
+	h->text = lt_map(h->room);
+	return h->env != NULL && h->text != NULL;
+}
 
-	if (tas_load(&lt_ntab) == 0)
-		return false;
-	lt_share_mark();
-	heirs = count_heirs();
-	if (heirs == 0) {
-		if (lt_share_any())
-			tell_of_end();
-		return false;
-	}
-	env = (env_count(envp) + KEEP_MAX + 1) * sizeof(char *);
-	h->bytes = env + HEAD + (size_t)heirs * PER_FD;
-	h->env = lt_map(h->bytes);
-	if (h->env == NULL)
-		return false;
-	h->text = (char *)h->env + env;
-	lt_client_hold(&mask);
-	ok = lt_client_fork_begin(&h->token) >= 0;
-	if (ok)
-		hand_over(h);
-	lt_client_release(&mask);
-	if (ok)
-		fill_env(h, envp);
-	else
-		munmap(h->env, h->bytes);
-	return ok;
+static void drop_heritage(struct heritage *h)
+{
+	lt_unhide(h->file);
+	if (h->env != NULL)
+		munmap(h->env, h->env_bytes);
+	if (h->text != NULL)
+		munmap(h->text, h->room);
 }
 
 /* exec has failed: everything is ours alone again. */
@@ -202,8 +243,49 @@ static void take_back(struct heritage *h)
 
 	h->token.type = TAS_CMD_UNFORK;
 	lt_command(&h->token, -1, NULL, NULL);
-	munmap(h->env, h->bytes);
+	drop_heritage(h);
 	errno = saved;
+}
+
+/* With a token of the daemon's. */
+static bool ask_and_tell(struct heritage *h)
+{
+	uint64_t mask;
+	bool asked, told = false;
+
+	lt_client_hold(&mask);
+	asked = lt_client_fork_begin(&h->token) >= 0;
+	if (asked)
+		told = hand_over(h);
+	lt_client_release(&mask);
+	if (told && h->len >= TEXT_MAX)
+		told = put_in_file(h);
+	if (asked && !told)
+		take_back(h);
+	else if (!asked)
+		drop_heritage(h);
+	return told;
+}
+
+/* false: nothing of ours goes along, or nothing can. */
+static bool prepare(struct heritage *h, char *const envp[])
+{
+	if (tas_load(&lt_ntab) == 0)
+		return false;
+	lt_share_mark();
+	if (!any_heir()) {
+		if (lt_share_any())
+			tell_of_end();
+		return false;
+	}
+	if (!make_heritage(h, envp)) {
+		drop_heritage(h);
+		return false;
+	}
+	if (!ask_and_tell(h))
+		return false;
+	fill_env(h, envp);
+	return true;
 }
 
 int lt_execve(const char *path, char *const argv[], char *const envp[])
@@ -315,95 +397,4 @@ int wrap_execle(const char *path, const char *first, ...)
 	envp = va_arg(ap, char *const *);
 	va_end(ap);
 	return lt_execve(path, (char *const *)(uintptr_t)argv, envp);
-}
-
-/* ---- the next program ---- */
-
-struct heir {
-	int fd;
-	char kind;
-	unsigned long long cookie;
-	unsigned flow, gen, flags;
-};
-
-/* Descriptors of one connection share a description. */
-static struct lt_desc *brother(const struct heir *h)
-{
-	uint32_t fd, n = lt_fd_top();
-	struct lt_desc *d;
-
-	for (fd = 0; fd < n; fd++) {
-		d = lt_fd_get((int)fd);
-		if (d != NULL && d->cookie == h->cookie)
-			return d;
-	}
-	return NULL;
-}
-
-static struct lt_desc *new_heir(const struct heir *h)
-{
-	uint32_t flags = h->flags & (LT_D_NONBLOCK | LT_D_V6);
-	struct lt_desc *d;
-
-	if (h->kind == 'l')
-		return lt_desc_new(LT_UNDECIDED, flags);
-	d = lt_desc_new(LT_AWAY, flags | LT_D_SHARED);
-	if (d != NULL) {
-		d->flow = h->flow;
-		d->gen = h->gen;
-	}
-	return d;
-}
-
-static void adopt(const struct heir *h)
-{
-	struct lt_desc *d;
-
-	if (h->fd < 0 || (uint32_t)h->fd >= lt_ntab || h->cookie == 0 ||
-		lt_cookie(h->fd) != h->cookie)
-		return;
-	d = brother(h);
-	if (d != NULL) {
-		lt_fd_put(h->fd, d);
-		return;
-	}
-	d = new_heir(h);
-	if (d == NULL)
-		return;
-	d->cookie = h->cookie;
-	lt_fd_put(h->fd, d);
-	if (h->kind == 'l')
-		lt_listen_join(d, h->fd);
-}
-
-static const char *next_heir(const char *p, struct heir *h)
-{
-	int used = 0;
-
-	if (sscanf(p, ";%d:%c:%llx:%x:%x:%x%n", &h->fd, &h->kind, &h->cookie, &h->flow, &h->gen,
-		    &h->flags, &used) != 6 ||
-		used == 0)
-		return NULL;
-	return p + used;
-}
-
-/* After the other constructors: the path of the socket is known, the tables can be made. */
-__attribute__((constructor(65535))) static void inherit(void)
-{
-	const char *p = secure_getenv("TAS_INHERIT");
-	unsigned long long token[2];
-	uint64_t words[2];
-	struct heir h;
-	int used = 0;
-
-	if (p == NULL)
-		return;
-	if (sscanf(p, "%llx.%llx%n", &token[0], &token[1], &used) == 2 && used != 0 && lt_setup()) {
-		words[0] = token[0];
-		words[1] = token[1];
-		if (lt_client_inherit(words))
-			for (p += used; p != NULL && *p == ';' && (p = next_heir(p, &h)) != NULL;)
-				adopt(&h);
-	}
-	unsetenv("TAS_INHERIT");
 }

@@ -4,6 +4,7 @@
  */
 #include "peers.h"
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 static char self[4096];
@@ -16,17 +17,24 @@ static int end_of(pid_t pid)
 	return status;
 }
 
-/* This program again, as `role` of descriptor fd, in a child. */
-static pid_t become(const char *role, int fd)
+/* This program again, as `role` of descriptor fd. */
+static void exec_as(const char *role, int fd)
 {
 	char number[16];
-	pid_t pid = fork();
 
-	if (pid != 0)
-		return pid;
 	snprintf(number, sizeof(number), "%d", fd);
 	execl(self, self, role, case_name, number, NULL);
-	_exit(127);
+	die("exec");
+}
+
+/* The same in a child. */
+static pid_t become(const char *role, int fd)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		exec_as(role, fd);
+	return pid;
 }
 
 /* ---- one holder has ended the stream ---- */
@@ -270,11 +278,67 @@ static void test_unseen_serves(void)
 	close(l);
 }
 
+/* ---- exec() ---- */
+
+/* More descriptors stay open than one string of the environment can tell of. */
+#define COPIES 8000
+
+static void count_copies(int fd)
+{
+	struct stat st, copy;
+	int i, n = 0, nameless = 0;
+
+	CHECK(fstat(fd, &st) == 0);
+	for (i = 3; i < 3 * COPIES; i++) {
+		if (fstat(i, &copy) != 0)
+			continue;
+		if (copy.st_ino == st.st_ino)
+			n++;
+		else if (S_ISREG(copy.st_mode) && copy.st_nlink == 0)
+			nameless++;
+	}
+	out("copies %d, nameless files %d", n, nameless);
+	result("send", send(fd + COPIES / 2, "hello", 5, MSG_NOSIGNAL));
+}
+
+static void test_exec_many(void)
+{
+	struct rlimit rl;
+	int fd = accepted(), n = 0;
+	pid_t pid;
+
+	CHECK(getrlimit(RLIMIT_NOFILE, &rl) == 0);
+	rl.rlim_cur = 2 * COPIES;
+	CHECK(rl.rlim_max >= rl.rlim_cur && setrlimit(RLIMIT_NOFILE, &rl) == 0);
+	pid = fork();
+	if (pid == 0) {
+		while (n < COPIES && dup(fd) >= 0)
+			n++;
+		CHECK(n == COPIES);
+		exec_as("--count", fd);
+	}
+	out("child %#x", (unsigned)end_of(pid));
+	tell(0);
+	out("peer got %d", hear());
+	close(fd);
+}
+
+static void peer_got(void)
+{
+	int fd = connect_there();
+	char buf[5];
+
+	hear();
+	tell((int)recv(fd, buf, 5, MSG_WAITALL));
+	close(fd);
+}
+
 static const struct tcase cases[] = {
 	{"half_closed", test_half_closed, peer_sees_end},
 	{"bystander", test_bystander, peer_bystander},
 	{"sibling", test_sibling, peer_sees_end},
 	{"exec_shut", test_exec_shut, peer_sees_end},
+	{"exec_many", test_exec_many, peer_got},
 	{"fork_threads", test_fork_threads, peer_clients},
 	{"unseen_closes", test_unseen_closes, peer_sender},
 	{"unseen_shared", test_unseen_shared, peer_sender},
@@ -282,12 +346,25 @@ static const struct tcase cases[] = {
 	{"unseen_serves", test_unseen_serves, peer_clients},
 };
 
+/* What the next program does with the descriptor that it inherits. */
+static const struct {
+	const char *name;
+	void (*run)(int fd);
+} roles[] = {
+	{"--write", write_as_heir},
+	{"--count", count_copies},
+};
+
 int main(int argc, char **argv)
 {
+	size_t i;
+
 	CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
-	if (argc == 4 && strcmp(argv[1], "--write") == 0) {
+	for (i = 0; argc == 4 && i < sizeof(roles) / sizeof(roles[0]); i++) {
+		if (strcmp(argv[1], roles[i].name) != 0)
+			continue;
 		case_name = argv[2];
-		write_as_heir(atoi(argv[3]));
+		roles[i].run(atoi(argv[3]));
 		return 0;
 	}
 	return RUN(argc, argv, cases);

@@ -1,0 +1,129 @@
+/*
+ * heir.c - the next program takes what exec.c left to it: before main(), as it loads libtas.
+ *
+ * The variable is taken out of the environment. Anybody may have written it, for a program that runs
+ * with his rights: a descriptor is believed by its cookie, all else is the daemon's to say. Owner:
+ * the first thread. ld.so(8), environ(7).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include "heritage.h"
+#include "lt.h"
+
+struct heir {
+	int fd;
+	char kind;
+	unsigned long long cookie;
+	unsigned flow, gen, flags;
+};
+
+/* Descriptors of one connection share a description. */
+static struct lt_desc *brother(const struct heir *h)
+{
+	uint32_t fd, n = lt_fd_top();
+	struct lt_desc *d;
+
+	for (fd = 0; fd < n; fd++) {
+		d = lt_fd_get((int)fd);
+		if (d != NULL && d->cookie == h->cookie)
+			return d;
+	}
+	return NULL;
+}
+
+static struct lt_desc *new_heir(const struct heir *h)
+{
+	uint32_t flags = h->flags & (LT_D_NONBLOCK | LT_D_V6);
+	struct lt_desc *d;
+
+	if (h->kind == 'l')
+		return lt_desc_new(LT_UNDECIDED, flags);
+	d = lt_desc_new(LT_AWAY, flags | LT_D_SHARED);
+	if (d != NULL) {
+		d->flow = h->flow;
+		d->gen = h->gen;
+	}
+	return d;
+}
+
+static void adopt(const struct heir *h)
+{
+	struct lt_desc *d;
+
+	if (h->fd < 0 || (uint32_t)h->fd >= lt_ntab || h->cookie == 0 ||
+		lt_cookie(h->fd) != h->cookie)
+		return;
+	d = brother(h);
+	if (d != NULL) {
+		lt_fd_put(h->fd, d);
+		return;
+	}
+	d = new_heir(h);
+	if (d == NULL)
+		return;
+	d->cookie = h->cookie;
+	lt_fd_put(h->fd, d);
+	if (h->kind == 'l')
+		lt_listen_join(d, h->fd);
+}
+
+static const char *next_heir(const char *p, struct heir *h)
+{
+	int used = 0;
+
+	if (sscanf(p, ";%d:%c:%llx:%x:%x:%x%n", &h->fd, &h->kind, &h->cookie, &h->flow, &h->gen,
+		    &h->flags, &used) != 6 ||
+		used == 0)
+		return NULL;
+	return p + used;
+}
+
+static void inherit_from(const char *p)
+{
+	unsigned long long token[2];
+	uint64_t words[2];
+	struct heir h;
+	int used = 0;
+
+	if (sscanf(p, "%llx.%llx%n", &token[0], &token[1], &used) != 2 || used == 0 || !lt_setup())
+		return;
+	words[0] = token[0];
+	words[1] = token[1];
+	if (lt_client_inherit(words))
+		for (p += used; p != NULL && *p == ';' && (p = next_heir(p, &h)) != NULL;)
+			adopt(&h);
+}
+
+/* Only a file that was sealed as ours are: a program in between, without libtas, may have closed it. */
+static void inherit_from_file(int fd)
+{
+	struct stat st;
+	char *p;
+
+	if (lt_sys_fcntl(fd, F_GET_SEALS, 0) != LT_HERITAGE_SEALS || fstat(fd, &st) != 0 ||
+		st.st_size <= 0)
+		return;
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		return;
+	lt_sys_close(fd);
+	if (p[st.st_size - 1] == '\0')
+		inherit_from(p);
+	munmap(p, (size_t)st.st_size);
+}
+
+/* After the other constructors: the path of the socket is known, the tables can be made. */
+__attribute__((constructor(65535))) static void inherit(void)
+{
+	const char *p = secure_getenv(LT_HERITAGE);
+
+	if (p == NULL)
+		return;
+	if (*p == '@')
+		inherit_from_file(atoi(p + 1));
+	else
+		inherit_from(p);
+	unsetenv(LT_HERITAGE);
+}
