@@ -17,7 +17,7 @@
 #include "lt.h"
 
 #define NAME	 LT_HERITAGE "="
-#define PER_FD	 96u /* the longest entry */
+#define PER_FD	 (96u + 14u * LT_OPT_WORDS) /* the longest entry */
 #define HEAD	 64u
 #define KEEP_MAX 3 /* variables that we add */
 #define TEXT_MAX                                                                                   \
@@ -115,6 +115,22 @@ static bool make_room(struct heritage *h)
 	return true;
 }
 
+static void describe_options(struct heritage *h, const struct lt_opts *o)
+{
+	uint32_t now[LT_OPT_WORDS], fresh[LT_OPT_WORDS], i;
+	struct lt_opts none = {0};
+
+	lt_opts_init(&none);
+	memcpy(fresh, &none, sizeof(none));
+	memcpy(now, o, sizeof(*o));
+	if (memcmp(now, fresh, sizeof(now)) == 0)
+		return;
+	h->len += (size_t)snprintf(h->text + h->len, HEAD, "/%zx", sizeof(*o));
+	for (i = 0; i < LT_OPT_WORDS; i++)
+		if (now[i] != fresh[i])
+			h->len += (size_t)snprintf(h->text + h->len, HEAD, ",%x=%x", i, now[i]);
+}
+
 static bool describe(struct heritage *h, int fd, struct lt_desc *d)
 {
 	uint64_t cookie = lt_cookie(fd);
@@ -124,7 +140,8 @@ static bool describe(struct heritage *h, int fd, struct lt_desc *d)
 		return false;
 	h->len += (size_t)snprintf(h->text + h->len, PER_FD, ";%d:%c:%llx:%x:%x:%x", fd,
 		conn ? 'c' : 'l', (unsigned long long)cookie, conn ? d->flow : 0, conn ? d->gen : 0,
-		lt_flags(d) & (LT_D_NONBLOCK | LT_D_V6));
+		lt_flags(d) & LT_HERITAGE_FLAGS);
+	describe_options(h, &d->opts);
 	return true;
 }
 

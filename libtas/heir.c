@@ -17,6 +17,7 @@ struct heir {
 	char kind;
 	unsigned long long cookie;
 	unsigned flow, gen, flags;
+	struct lt_opts opts;
 };
 
 /* Descriptors of one connection share a description. */
@@ -35,7 +36,7 @@ static struct lt_desc *brother(const struct heir *h)
 
 static struct lt_desc *new_heir(const struct heir *h)
 {
-	uint32_t flags = h->flags & (LT_D_NONBLOCK | LT_D_V6);
+	uint32_t flags = h->flags & LT_HERITAGE_FLAGS;
 	struct lt_desc *d;
 
 	if (h->kind == 'l')
@@ -64,20 +65,42 @@ static void adopt(const struct heir *h)
 	if (d == NULL)
 		return;
 	d->cookie = h->cookie;
+	d->opts = h->opts;
 	lt_fd_put(h->fd, d);
 	if (h->kind == 'l')
 		lt_listen_join(d, h->fd);
+}
+
+/* At what follows the entry. */
+static const char *read_options(const char *p, struct lt_opts *o)
+{
+	uint32_t words[LT_OPT_WORDS];
+	unsigned size, i, v;
+	int used = 0;
+
+	lt_opts_init(o);
+	memcpy(words, o, sizeof(words));
+	if (sscanf(p, "/%x%n", &size, &used) != 1 || used == 0)
+		return p;
+	for (p += used, used = 0; sscanf(p, ",%x=%x%n", &i, &v, &used) == 2 && used != 0;
+		p += used, used = 0)
+		if (i < LT_OPT_WORDS)
+			words[i] = v;
+	if (size == sizeof(words))
+		memcpy(o, words, sizeof(words));
+	return p;
 }
 
 static const char *next_heir(const char *p, struct heir *h)
 {
 	int used = 0;
 
+	memset(h, 0, sizeof(*h));
 	if (sscanf(p, ";%d:%c:%llx:%x:%x:%x%n", &h->fd, &h->kind, &h->cookie, &h->flow, &h->gen,
 		    &h->flags, &used) != 6 ||
 		used == 0)
 		return NULL;
-	return p + used;
+	return read_options(p + used, &h->opts);
 }
 
 static void inherit_from(const char *p)

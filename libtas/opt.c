@@ -282,6 +282,14 @@ static int take_error(struct lt_desc *d)
 	return err;
 }
 
+static void set_time(int fd, int name, uint64_t ns)
+{
+	struct timeval tv = {(time_t)(ns / 1000000000u), (suseconds_t)(ns % 1000000000u / 1000u)};
+
+	if (ns != 0)
+		lt_sys_setsockopt(fd, SOL_SOCKET, name, &tv, sizeof(tv));
+}
+
 /* The handle of an accepted connection learns its inherited options when somebody first asks it. */
 static void settle_handle(struct lt_desc *d, int fd)
 {
@@ -300,8 +308,13 @@ static void settle_handle(struct lt_desc *d, int fd)
 		{SOL_SOCKET, SO_SNDBUF, w->sndbuf / 2},
 		{SOL_SOCKET, SO_RCVLOWAT, w->rcvlowat},
 	};
+	struct linger lg = {d->opts.linger_s >= 0, d->opts.linger_s};
 	size_t i;
 
+	set_time(fd, SO_RCVTIMEO, d->opts.rcvtimeo_ns);
+	set_time(fd, SO_SNDTIMEO, d->opts.sndtimeo_ns);
+	if (lg.l_onoff)
+		lt_sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
 	for (i = 0; i < sizeof(set) / sizeof(set[0]); i++)
 		if (set[i].v != 0)
 			lt_sys_setsockopt(fd, set[i].level, set[i].name, &set[i].v, sizeof(int));

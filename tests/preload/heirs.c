@@ -333,12 +333,82 @@ static void peer_got(void)
 	close(fd);
 }
 
+static void show_options(int fd)
+{
+	struct timeval tv;
+	struct linger lg;
+	socklen_t len = sizeof(tv);
+	int v;
+
+	CHECK(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, &len) == 0);
+	out("rcvtimeo %ld", (long)tv.tv_sec);
+	len = sizeof(lg);
+	CHECK(getsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, &len) == 0);
+	out("linger %d %d", lg.l_onoff, lg.l_linger);
+	len = sizeof(v);
+	CHECK(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &v, &len) == 0);
+	out("nodelay %d", v != 0);
+	CHECK(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &v, &len) == 0);
+	out("keepalive %d", v != 0);
+	CHECK(getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &v, &len) == 0);
+	out("keepidle %d", v);
+	result("recv", recv(fd, &v, 1, 0)); /* ended by the time-out */
+}
+
+static void set_options(int fd)
+{
+	struct timeval tv = {.tv_sec = 1};
+	struct linger lg = {1, 3};
+	int one = 1, idle = 77;
+
+	CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) == 0);
+	CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg)) == 0);
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0);
+	CHECK(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)) == 0);
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle)) == 0);
+}
+
+static void test_exec_options(void)
+{
+	int fd = accepted();
+
+	set_options(fd);
+	out("child %#x", (unsigned)end_of(become("--show", fd)));
+	tell(0);
+	close(fd);
+}
+
+/* What the next program accepts has the options of the listener. */
+static void accept_and_show(int l)
+{
+	int fd = accept(l, NULL, NULL);
+
+	CHECK(fd >= 0);
+	show_options(fd);
+}
+
+static void test_exec_listener(void)
+{
+	struct sockaddr_in sa = address(false, 0);
+	int l = socket(AF_INET, SOCK_STREAM, 0);
+
+	CHECK(bind(l, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	set_options(l);
+	CHECK(listen(l, 5) == 0);
+	tell(port_of(l));
+	out("child %#x", (unsigned)end_of(become("--accept", l)));
+	tell(0);
+	close(l);
+}
+
 static const struct tcase cases[] = {
 	{"half_closed", test_half_closed, peer_sees_end},
 	{"bystander", test_bystander, peer_bystander},
 	{"sibling", test_sibling, peer_sees_end},
 	{"exec_shut", test_exec_shut, peer_sees_end},
 	{"exec_many", test_exec_many, peer_got},
+	{"exec_options", test_exec_options, peer_wait},
+	{"exec_listener", test_exec_listener, peer_wait},
 	{"fork_threads", test_fork_threads, peer_clients},
 	{"unseen_closes", test_unseen_closes, peer_sender},
 	{"unseen_shared", test_unseen_shared, peer_sender},
@@ -353,6 +423,8 @@ static const struct {
 } roles[] = {
 	{"--write", write_as_heir},
 	{"--count", count_copies},
+	{"--show", show_options},
+	{"--accept", accept_and_show},
 };
 
 int main(int argc, char **argv)
