@@ -51,7 +51,7 @@ int lt_congestion_set(struct lt_desc *d, int fd, const void *val, socklen_t len)
 	d->opts.wire.cc = cc;
 	if (cc == 0)
 		return r;
-	told = lt_opts_tell(d);
+	told = lt_opts_tell(d, TAS_OPT_WORD(cc));
 	if (told >= 0)
 		errno = saved;
 	return told < 0 ? (int)lt_ret(told) : 0;

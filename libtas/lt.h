@@ -381,7 +381,7 @@ void lt_opts_init(struct lt_opts *o);
 void lt_opts_inherit(struct lt_desc *d, const struct lt_opts *from);
 /* SETOPT about d, an undecided socket has nobody to be told. 0 or -errno. */
 int lt_opts_exchange(struct lt_desc *d, struct tas_msg *m);
-int lt_opts_tell(struct lt_desc *d);
+int lt_opts_tell(struct lt_desc *d, uint64_t words); /* TAS_OPT_WORD() of what changed */
 
 /* congestion.c */
 int lt_congestion_set(struct lt_desc *d, int fd, const void *val, socklen_t len);

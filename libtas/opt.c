@@ -50,8 +50,8 @@ static uint32_t read_back(int fd, int name)
 	return v > 0 ? (uint32_t)v : 0;
 }
 
-/* True when the daemon must hear of it. */
-static bool keep_socket(struct lt_desc *d, int fd, int name, const void *val, socklen_t len)
+/* What the daemon must hear of, TAS_OPT_WORD() bits. */
+static uint64_t keep_socket(struct lt_desc *d, int fd, int name, const void *val, socklen_t len)
 {
 	struct lt_opts *o = &d->opts;
 	struct linger lg;
@@ -59,17 +59,17 @@ static bool keep_socket(struct lt_desc *d, int fd, int name, const void *val, so
 	switch (name) {
 	case SO_KEEPALIVE:
 		o->wire.keepalive = int_value(val, len) != 0;
-		return true;
+		return TAS_OPT_WORD(keepalive);
 	case SO_RCVBUF:
 	case SO_RCVBUFFORCE:
 		/* Half of it is for the kernel's own bookkeeping (socket(7)): the window is the
 		 * rest. */
 		o->wire.rcvbuf = read_back(fd, SO_RCVBUF) / 2;
-		return true;
+		return TAS_OPT_WORD(rcvbuf);
 	case SO_SNDBUF:
 	case SO_SNDBUFFORCE:
 		o->wire.sndbuf = read_back(fd, SO_SNDBUF);
-		return true;
+		return TAS_OPT_WORD(sndbuf);
 	case SO_LINGER:
 		memcpy(&lg, val, sizeof(lg));
 		o->linger_s = lg.l_onoff ? lg.l_linger : -1;
@@ -82,17 +82,17 @@ static bool keep_socket(struct lt_desc *d, int fd, int name, const void *val, so
 		break;
 	case SO_RCVLOWAT:
 		o->wire.rcvlowat = read_back(fd, SO_RCVLOWAT); /* no more than half of the buffer */
-		return true;
+		return TAS_OPT_WORD(rcvlowat);
 	case SO_REUSEPORT:
 		o->reuseport = int_value(val, len) != 0;
 		break;
 	default:
 		break;
 	}
-	return false;
+	return 0;
 }
 
-static bool keep_tcp(struct lt_desc *d, int name, const void *val, socklen_t len)
+static uint64_t keep_tcp(struct lt_desc *d, int name, const void *val, socklen_t len)
 {
 	struct tas_sockopts *w = &d->opts.wire;
 	uint32_t v = (uint32_t)int_value(val, len);
@@ -100,30 +100,30 @@ static bool keep_tcp(struct lt_desc *d, int name, const void *val, socklen_t len
 	switch (name) {
 	case TCP_NODELAY:
 		d->opts.nodelay = v != 0;
-		return false;
+		return 0;
 	case TCP_CORK:
 		if (v != 0)
 			tas_fetch_or(&d->flags, LT_D_CORK);
 		else
 			tas_fetch_and(&d->flags, ~LT_D_CORK);
-		return false;
+		return 0;
 	case TCP_KEEPIDLE:
 		w->keepidle_s = v;
-		return true;
+		return TAS_OPT_WORD(keepidle_s);
 	case TCP_KEEPINTVL:
 		w->keepintvl_s = v;
-		return true;
+		return TAS_OPT_WORD(keepintvl_s);
 	case TCP_KEEPCNT:
 		w->keepcnt = v;
-		return true;
+		return TAS_OPT_WORD(keepcnt);
 	case TCP_USER_TIMEOUT:
 		w->user_timeout_ms = v;
-		return true;
+		return TAS_OPT_WORD(user_timeout_ms);
 	case TCP_MAXSEG:
 		w->maxseg = v;
-		return true;
+		return TAS_OPT_WORD(maxseg);
 	default:
-		return false;
+		return 0;
 	}
 }
 
@@ -142,9 +142,9 @@ int lt_opts_exchange(struct lt_desc *d, struct tas_msg *m)
 	return lt_command(m, -1, NULL, NULL);
 }
 
-int lt_opts_tell(struct lt_desc *d)
+int lt_opts_tell(struct lt_desc *d, uint64_t words)
 {
-	struct tas_msg m = {.type = TAS_CMD_SETOPT, .opts = d->opts.wire};
+	struct tas_msg m = {.type = TAS_CMD_SETOPT, .len = words, .opts = d->opts.wire};
 
 	return lt_opts_exchange(d, &m);
 }
@@ -183,7 +183,7 @@ static bool set_quickly(struct lt_desc *d, int level, int name, const void *val,
 
 int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *val, socklen_t len)
 {
-	bool news = false;
+	uint64_t news = 0;
 	int r;
 
 	if (set_quickly(d, level, name, val, len))
@@ -206,10 +206,10 @@ int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *va
 		news = keep_tcp(d, name, val, len);
 	} else if (level == IPPROTO_IP && name == IP_TOS) {
 		d->opts.wire.tos = (uint32_t)int_value(val, len) & 0xff;
-		news = true;
+		news = TAS_OPT_WORD(tos);
 	}
-	if (news)
-		lt_opts_tell(d);
+	if (news != 0)
+		lt_opts_tell(d, news);
 	return r;
 }
 

@@ -237,6 +237,19 @@ static struct sp_conn *conn_of_slot(struct sp *sp, const struct sp_app *app, uin
 	return sp_conn_get(sp, tas_load(&fa->slot_flow[slot]));
 }
 
+/* `words` are TAS_OPT_WORD() bits; 0: all. */
+static void merge_opts(struct tas_sockopts *to, const struct tas_sockopts *from, uint64_t words)
+{
+	uint32_t a[sizeof(*to) / 4], b[sizeof(*to) / 4], i;
+
+	memcpy(a, to, sizeof(a));
+	memcpy(b, from, sizeof(b));
+	for (i = 0; i < sizeof(a) / 4; i++)
+		if (words == 0 || (words >> i & 1))
+			a[i] = b[i];
+	memcpy(to, a, sizeof(a));
+}
+
 static void set_conn_opts(struct sp *sp, struct sp_conn *c, const struct tas_sockopts *opts)
 {
 	uint32_t cc = sp_conn_algorithm(sp, opts);
@@ -276,7 +289,7 @@ int sp_cmd_setopt(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	    read = (rq->m.flags & TAS_OPT_READ) != 0;
 	struct sp_listener *l = listens ? held(sp, rq) : NULL;
 	struct sp_conn *c = listens ? NULL : conn_named(sp, rq);
-	struct tas_sockopts opts;
+	struct tas_sockopts opts, now;
 	int err = sp_policy_opts(sp, &rq->m.opts, &opts);
 
 	if (err != 0)
@@ -288,9 +301,12 @@ int sp_cmd_setopt(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	if (read)
 		return read_opts(&c->opts,
 			c->state == SP_CONN_OPEN ? c->cc : sp_conn_algorithm(sp, &c->opts), rp);
-	if (l != NULL)
-		l->opts = opts;
-	else
-		set_conn_opts(sp, c, &opts);
+	if (l != NULL) {
+		merge_opts(&l->opts, &opts, rq->m.len);
+		return 0;
+	}
+	now = c->opts;
+	merge_opts(&now, &opts, rq->m.len);
+	set_conn_opts(sp, c, &now);
 	return 0;
 }

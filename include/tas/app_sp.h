@@ -24,6 +24,7 @@
 #define TAS_APP_SP_H
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define TAS_SOCKET_DEFAULT "/run/tas/tas.sock"
@@ -47,7 +48,7 @@ enum tas_cmd {
 			     *      out: laddr/lport chosen, id = flow, aux = gen; the result arrives in the slot's
 			     *      state under that gen. -EADDRNOTAVAIL: not for us, use the kernel's socket.
 			     *      -EADDRINUSE: the local port, or every one, is in use towards this peer */
-	TAS_CMD_SETOPT,	    /* in: opts; slot, id = flow, aux = gen (0: whatever is in the slot), or with
+	TAS_CMD_SETOPT,	    /* in: opts, len = TAS_OPT_WORD() bits of those that are set (0: all); slot, id = flow, aux = gen (0: whatever is in the slot), or with
 			     *      TAS_OPT_LISTENER id = listener. By its name also a connection that was accepted
 			     *      and is not bound yet. -ENOENT: it is gone */
 	TAS_CMD_FORK,	    /* in: flags. out: token: who says HELLO with it holds our listeners and, with TAS_FORK_CONNS, our
@@ -84,6 +85,9 @@ struct tas_sockopts {
 };
 
 static_assert(sizeof(struct tas_sockopts) == 64, "fixed size");
+
+/* Other holders of the socket may have set the rest. */
+#define TAS_OPT_WORD(field) (1ull << (offsetof(struct tas_sockopts, field) / 4))
 
 struct tas_msg {
 	uint32_t magic;

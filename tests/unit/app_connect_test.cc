@@ -187,6 +187,44 @@ TEST_F(App, Setopt_ReachesHandshakeListenerAndFlow)
 	close(lh);
 }
 
+/* Each process that holds a socket knows what it set itself. */
+TEST_F(App, Setopt_NamesWhatItSets_AnotherHoldersStays)
+{
+	uint32_t id;
+	int a = join(&id), h = handle(0, 0), lh = handle(fake_addr(2), 7023);
+	struct tas_msg m = message(TAS_CMD_CONNECT), o = message(TAS_CMD_SETOPT), lo = o;
+	tas_addr_from_v4(m.raddr, fake_addr(1));
+	m.rport = htons(80);
+	m.slot = o.slot = 2;
+	struct sp_conn *c = sp_conn_get(sp, ask(a, m, {h}).m.id);
+	lo.flags = TAS_OPT_LISTENER;
+	lo.id = ask(a, message(TAS_CMD_LISTEN), {lh}).m.id;
+	struct tas_sockopts *l = &sp_listener_get(sp, lo.id)->opts;
+	for (struct tas_msg *one : {&o, &lo}) {
+		one->opts.keepidle_s = 5;
+		one->opts.tos = 8;
+		one->len = TAS_OPT_WORD(keepidle_s) | TAS_OPT_WORD(tos);
+		EXPECT_EQ(ask(a, *one).m.status, 0);
+		one->opts = {};
+		one->opts.keepalive = 1;
+		one->opts.tos = 16;
+		one->len = TAS_OPT_WORD(keepalive);
+		EXPECT_EQ(ask(a, *one).m.status, 0);
+	}
+	for (struct tas_sockopts *have : {&c->opts, l}) {
+		EXPECT_EQ(have->keepidle_s, 5u);
+		EXPECT_EQ(have->tos, 8u);
+		EXPECT_EQ(have->keepalive, 1u);
+	}
+	o.len = ~0ull;
+	EXPECT_EQ(ask(a, o).m.status, 0);
+	EXPECT_EQ(c->opts.tos, 16u);
+	EXPECT_EQ(c->opts.keepidle_s, 7200u);
+	close(a);
+	close(h);
+	close(lh);
+}
+
 /* accept() is done in the program before a core has bound the connection: its options must not get lost. */
 TEST_F(App, Setopt_ReachesAConnectionThatIsAcceptedAndNotBoundYet)
 {
