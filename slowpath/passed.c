@@ -17,8 +17,9 @@
 
 #define WAITING_MAX 512u /* of one user; with so many there is no room for more */
 #define USERS_MAX   64u
-#define CLOSERS_MAX 8u /* as many users can each hold one up for good */
-#define GUARD_NS    20000000l
+#define CLOSERS_MAX 8u	      /* as many users can each hold one up for good */
+#define GUARD_NS    20000000l /* the first wait may last so long, */
+#define AGAIN_NS    1000000l  /* and each that follows it: a round may meet hundreds */
 
 /* ---- the timer that interrupts ---- */
 
@@ -41,11 +42,12 @@ static int make_timer(struct sp_guard *g)
 	return 1;
 }
 
-static void set_timer(const struct sp_guard *g, long ns)
+static void set_timer(const struct sp_guard *g, long first_ns)
 {
-	const struct itimerspec every = {.it_interval.tv_nsec = ns, .it_value.tv_nsec = ns};
+	const struct itimerspec when = {
+		.it_value.tv_nsec = first_ns, .it_interval.tv_nsec = AGAIN_NS};
 
-	timer_settime(g->timer, 0, &every, NULL);
+	timer_settime(g->timer, 0, &when, NULL);
 }
 
 static void guard_on(struct sp_guard *g)

@@ -21,7 +21,7 @@ int sp_passed_room(uint32_t uid);
 /* Closes what a program of `uid` passed, now or soon. 0, or -1: that user has no room for more now. */
 int sp_passed_close(struct sp *sp, uint32_t uid, int fd);
 
-/* From now until sp_guard_off, system calls of this thread that wait are interrupted every 20 ms. */
+/* From now until sp_guard_off, system calls of this thread that wait are interrupted: after 20 ms, then every ms. */
 void sp_guard(struct sp *sp);
 void sp_guard_off(struct sp *sp);
 void sp_guard_free(struct sp *sp);
