@@ -30,7 +30,7 @@ static uint32_t item_events(struct lt_item *it)
 	if (at == LT_NONE)
 		return 0;
 	d = &lt_descs[at];
-	switch (tas_load_acq(&d->kind)) {
+	switch (tas_load_acq(&d->kind)) { /* LT_AWAY: nothing until it is fetched */
 	case LT_CONN:
 		ev = lt_conn_events(d, it->events);
 		break;
@@ -326,6 +326,8 @@ static int wait_loop(struct nap *nap, int fd, struct epoll_event *ev, int max, c
 	for (;;) {
 		if (tas_load(&ep->nitems) != 0) {
 			lt_epoll_refresh(ep);
+			if (lt_share_strays())
+				lt_share_fetch();
 			if (ep->ctx != NULL)
 				lt_short_retry(ep->ctx);
 			n = look(ep, fd, ev, max);

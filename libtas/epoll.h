@@ -15,6 +15,7 @@
 #define LT_I_DISABLED 0x1u /* EPOLLONESHOT has fired */
 #define LT_I_LISTED   0x2u /* on the ready list */
 #define LT_I_HALF     0x4u /* a listener's kernel half is in the kernel's set, under our tag */
+#define LT_I_ARMED    0x8u /* it counts among the users of the listener's wake-ups */
 
 struct lt_item {
 	uint32_t ep, desc; /* indices */

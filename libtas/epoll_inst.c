@@ -272,7 +272,7 @@ void lt_epoll_fork_child(void)
 	/* Another thread of the parent may have been in the middle of a list. */
 	for (i = 0; i < item_pool.fresh; i++) {
 		lt_items[i].pending = 0;
-		lt_items[i].flags &= ~LT_I_LISTED;
+		lt_items[i].flags &= ~(LT_I_LISTED | LT_I_ARMED);
 	}
 	for (i = 0; i < epoll_pool.fresh; i++) {
 		lt_epolls[i].inbox = lt_epolls[i].head = lt_epolls[i].tail = 0;

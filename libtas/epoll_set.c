@@ -47,32 +47,85 @@ static void route_news(struct lt_epoll *ep, struct lt_desc *d)
 	lt_epoll_listen(ep);
 }
 
-static void arm_listener(struct lt_desc *d, const struct lt_item *it, int n)
+static void arm_listener(struct lt_desc *d, struct lt_item *it)
 {
 	bool excl = (it->events & EPOLLEXCLUSIVE) != 0;
 
-	lt_listen_arm(d, excl ? 0 : n, excl ? n : 0);
+	if (it->flags & LT_I_ARMED)
+		return;
+	it->flags |= LT_I_ARMED;
+	lt_listen_arm(d, excl ? 0 : 1, excl ? 1 : 0);
 }
 
-/* After fork, or with a new daemon, listeners are armed anew on a queue of the new context. */
-void lt_epoll_refresh(struct lt_epoll *ep)
+static struct lt_desc *item_desc(const struct lt_item *it)
 {
-	struct lt_ctx *c = tas_load(&ep->nitems) != 0 ? lt_context() : NULL;
+	uint32_t at = tas_load(&it->desc);
+
+	return at != LT_NONE ? &lt_descs[at] : NULL;
+}
+
+static struct lt_desc *unsettled(struct lt_epoll *ep, int *fd)
+{
+	struct lt_desc *d = NULL;
 	uint32_t i;
 
-	if (c == NULL || tas_load(&ep->ctx) == c || lt_lock(&ep->lock) != 0)
+	if (lt_lock(&ep->lock) != 0)
+		return NULL;
+	for (i = ep->all; i != 0; i = lt_items[i - 1].e_next) {
+		d = item_desc(&lt_items[i - 1]);
+		if (d != NULL && d->kind == LT_LISTEN && (lt_flags(d) & LT_D_FORKED))
+			break;
+	}
+	*fd = i != 0 ? lt_items[i - 1].fd : -1;
+	lt_unlock(&ep->lock);
+	return i != 0 ? d : NULL;
+}
+
+/* Not under the lock of the set, which one that becomes the kernel's leaves. */
+static void settle_listeners(struct lt_epoll *ep)
+{
+	struct lt_desc *d;
+	int fd;
+
+	do {
+		d = unsettled(ep, &fd);
+		if (d != NULL)
+			lt_listen_settle(d, fd);
+	} while (d != NULL && !(lt_flags(d) & LT_D_FORKED));
+}
+
+static void refresh_item(struct lt_epoll *ep, uint32_t i)
+{
+	struct lt_desc *d = item_desc(&lt_items[i]);
+	uint32_t kind = d != NULL ? tas_load_acq(&d->kind) : LT_FREE;
+
+	if (kind == LT_LISTEN && !(lt_flags(d) & LT_D_FORKED)) {
+		route_news(ep, d);
+		arm_listener(d, &lt_items[i]);
+	} else if (kind == LT_AWAY) {
+		lt_share_stray(d);
+	}
+	lt_epoll_list(ep, i);
+}
+
+/* After fork, or with a new daemon: listeners are armed on a queue of the new context, and inherited
+ * connections are to be fetched. The first call in a child may be this one. */
+void lt_epoll_refresh(struct lt_epoll *ep)
+{
+	struct lt_ctx *old = tas_load(&ep->ctx), *c;
+	uint32_t i;
+
+	if (tas_load(&ep->nitems) == 0)
+		return;
+	c = old == NULL ? lt_context_get() : lt_context();
+	if (c == NULL || old == c)
+		return;
+	settle_listeners(ep);
+	if (lt_lock(&ep->lock) != 0)
 		return;
 	lt_epoll_attach(ep, c);
-	for (i = ep->all; i != 0; i = lt_items[i - 1].e_next) {
-		struct lt_desc *d =
-			lt_items[i - 1].desc != LT_NONE ? &lt_descs[lt_items[i - 1].desc] : NULL;
-
-		if (d != NULL && d->kind == LT_LISTEN && lt_listen_settle(d, lt_items[i - 1].fd)) {
-			route_news(ep, d);
-			arm_listener(d, &lt_items[i - 1], 1);
-		}
-		lt_epoll_list(ep, i - 1);
-	}
+	for (i = ep->all; i != 0; i = lt_items[i - 1].e_next)
+		refresh_item(ep, i - 1);
 	lt_unlock(&ep->lock);
 }
 
@@ -160,7 +213,7 @@ static int add(struct lt_epoll *ep, struct lt_desc *d, int fd, const struct epol
 	link_item(ep, d, i);
 	route_news(ep, d);
 	if (d->kind == LT_LISTEN)
-		arm_listener(d, &lt_items[i], 1);
+		arm_listener(d, &lt_items[i]);
 	/* By way of the inbox, which who is about to sleep looks at. Threads asleep in this instance
 	 * may not know that it has items now. */
 	lt_epoll_inbox(i);
@@ -233,8 +286,8 @@ static bool flags_ok(int op, uint32_t events)
 	return op == EPOLL_CTL_ADD && !(events & ~with_excl);
 }
 
-/* One of our sockets and one of our instances, under the instance's lock. *left: an exclusive
- * listener left. */
+/* One of our sockets and one of our instances, under the instance's lock. *left: the events of a
+ * listener's user that left. */
 static int ctl_ours(struct lt_epoll *ep, int op, struct lt_desc *d, int fd,
 	const struct epoll_event *ev, uint32_t *left)
 {
@@ -249,7 +302,8 @@ static int ctl_ours(struct lt_epoll *ep, int op, struct lt_desc *d, int fd,
 		i = find(ep, d, fd);
 		if (i == 0)
 			return -ENOENT;
-		*left = lt_items[i - 1].events | EPOLLERR;
+		if (lt_items[i - 1].flags & LT_I_ARMED)
+			*left = lt_items[i - 1].events | EPOLLERR;
 		remove_item(ep, d, i - 1);
 		return 0;
 	}
@@ -285,8 +339,10 @@ void lt_epoll_watched(struct lt_desc *d)
 {
 	struct lt_epoll *ep = lt_epoll_of(d);
 
-	if (ep != NULL)
-		nest(ep);
+	if (ep == NULL)
+		return;
+	lt_epoll_refresh(ep);
+	nest(ep);
 }
 
 /* The inner instance may listen on more queues now: so must those around it. */
@@ -363,6 +419,7 @@ int lt_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	}
 	if (d->kind == LT_EPOLL)
 		nest(lt_epoll_of(d));
+	lt_epoll_refresh(ep);
 	if (lt_lock(&ep->lock) != 0)
 		return (int)lt_ret(-EBUSY);
 	lt_epoll_attach(ep, c);
@@ -431,12 +488,13 @@ void lt_epoll_listening(struct lt_desc *d)
 	for (i = d->items; i != 0; i = lt_items[i - 1].d_next) {
 		struct lt_epoll *ep = &lt_epolls[lt_items[i - 1].ep];
 
+		lt_epoll_refresh(ep);
 		if (lt_lock(&ep->lock) != 0)
 			return;
 		lt_epoll_attach(ep, d->ctx);
 		half_add(ep, i - 1, lt_items[i - 1].fd);
 		route_news(ep, d);
-		arm_listener(d, &lt_items[i - 1], 1);
+		arm_listener(d, &lt_items[i - 1]);
 		lt_epoll_list(ep, i - 1);
 		lt_unlock(&ep->lock);
 	}
@@ -449,13 +507,12 @@ void lt_epoll_close(struct lt_desc *d)
 	if (ep == NULL || lt_lock(&ep->lock) != 0)
 		return;
 	while (ep->all != 0) {
-		uint32_t member_at = lt_items[ep->all - 1].desc,
-			 events = lt_items[ep->all - 1].events;
-		struct lt_desc *member = member_at != LT_NONE ? &lt_descs[member_at] : NULL;
+		struct lt_item it = lt_items[ep->all - 1];
+		struct lt_desc *member = item_desc(&it);
 
 		remove_item(ep, member, ep->all - 1);
-		if (member != NULL && member->kind == LT_LISTEN)
-			lt_listen_leave(member, (events & EPOLLEXCLUSIVE) != 0);
+		if (member != NULL && member->kind == LT_LISTEN && (it.flags & LT_I_ARMED))
+			lt_listen_leave(member, (it.events & EPOLLEXCLUSIVE) != 0);
 	}
 	if (ep->ctx != NULL && !tas_load(&ep->ctx->dead))
 		lt_queue_recycle(ep->ctx, ep->evq);

@@ -35,7 +35,7 @@ static void send_away(struct lt_desc *d)
 	d->evq_mask = 1;
 	d->backoff_ns = 0;
 	d->late = 0;
-	tas_fetch_and(&d->flags, ~LT_D_STARVED);
+	tas_fetch_and(&d->flags, ~(LT_D_STARVED | LT_D_STRAY));
 }
 
 /* Ours once the daemon says so, at its first use (lt_listen_settle). Its users are the parent's. */
@@ -103,6 +103,7 @@ static void child(const struct tas_msg *m)
 	lt_context_fork_child();
 	lt_sleepers_fork_child();
 	lt_epoll_fork_child();
+	lt_share_fork_child();
 	lt_client_fork_child(m);
 	clean_table(m != NULL);
 }

@@ -67,6 +67,8 @@ enum lt_kind {
 #define LT_D_POLLED                                                                                \
 	0x2000u /* a thread has slept on it in poll(), select() or accept(): lt_queue_rouse() */
 
+#define LT_D_STRAY 0x4000u /* to be fetched for an epoll set that is waited in (share.c) */
+
 #define LT_D_STARVED 0x0800u /* a send found no memory: not writable until the next try (short.c) */
 
 #define LT_LATE_CLOSE                                                                              \
@@ -459,9 +461,10 @@ int lt_claim(struct lt_desc *d, uint32_t life);		       /* 0 = it is in our slot
 int lt_claim_again(
 	struct lt_desc *d, uint32_t life); /* after waiting in vain: others may be using it */
 #define LT_SHARE_SLICE_NS 50000000ull
-void lt_share_stray(const struct lt_desc *d); /* in an epoll set, and its slot was left */
+void lt_share_stray(struct lt_desc *d); /* in an epoll set that is waited in, and not in our slot */
 bool lt_share_strays(void); /* there are such: wait LT_SHARE_SLICE_NS at most, then fetch them */
 void lt_share_fetch(void);
+void lt_share_fork_child(void);
 bool lt_share_close(struct lt_desc *d); /* our last descriptor: true when others hold it */
 /* The connection is to be used by a call that is not about data. */
 static inline void lt_home(struct lt_desc *d)

@@ -240,21 +240,32 @@ int lt_claim_again(struct lt_desc *d, uint32_t life)
 }
 
 /*
- * Connections in an epoll set whose slot was left report nothing. While there are such, who waits
- * in epoll looks at them now and then: the other holder may be done with it.
+ * Connections in an epoll set whose slot was left, or that came with the set by fork, report nothing.
+ * While there are such, who waits in epoll looks at them now and then: the other holder may be done
+ * with it. Those of a set that nobody waits in here are not marked, and stay where they are.
  */
 static uint32_t strays;
 static uint64_t fetched_ns;
 
-void lt_share_stray(const struct lt_desc *d)
+void lt_share_stray(struct lt_desc *d)
 {
-	if (tas_load(&d->items) != 0)
-		tas_store(&strays, 1u);
+	if (tas_load(&d->items) == 0)
+		return;
+	tas_fetch_or(&d->flags, LT_D_STRAY);
+	tas_store_rel(&strays, 1u);
 }
 
 bool lt_share_strays(void)
 {
 	return lt_unlikely(tas_load(&strays) != 0);
+}
+
+/* One that cannot be had now may be later: memory or slots are short. */
+static void fetch(struct lt_desc *d)
+{
+	tas_fetch_and(&d->flags, ~LT_D_STRAY);
+	if (lt_claim(d, tas_load(&d->life)) < 0)
+		lt_share_stray(d);
 }
 
 void lt_share_fetch(void)
@@ -268,9 +279,15 @@ void lt_share_fetch(void)
 	tas_store(&fetched_ns, now);
 	for (fd = 0; fd < n; fd++) {
 		d = lt_fd_get((int)fd);
-		if (d != NULL && d->kind == LT_CONN && tas_load(&d->items) != 0 && lt_moved(d))
-			lt_claim(d, tas_load(&d->life));
+		if (d != NULL && (lt_flags(d) & LT_D_STRAY))
+			fetch(d);
 	}
+}
+
+void lt_share_fork_child(void)
+{
+	strays = 0;
+	fetched_ns = 0;
 }
 
 /* ---- the end ---- */

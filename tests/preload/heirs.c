@@ -7,36 +7,6 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-static char self[4096];
-
-static int end_of(pid_t pid)
-{
-	int status;
-
-	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
-	return status;
-}
-
-/* This program again, as `role` of descriptor fd. */
-static void exec_as(const char *role, int fd)
-{
-	char number[16];
-
-	snprintf(number, sizeof(number), "%d", fd);
-	execl(self, self, role, case_name, number, NULL);
-	die("exec");
-}
-
-/* The same in a child. */
-static pid_t become(const char *role, int fd)
-{
-	pid_t pid = fork();
-
-	if (pid == 0)
-		exec_as(role, fd);
-	return pid;
-}
-
 /* ---- one holder has ended the stream ---- */
 
 static void child_shuts(int fd)
@@ -431,7 +401,6 @@ int main(int argc, char **argv)
 {
 	size_t i;
 
-	CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
 	for (i = 0; argc == 4 && i < sizeof(roles) / sizeof(roles[0]); i++) {
 		if (strcmp(argv[1], roles[i].name) != 0)
 			continue;

@@ -1,6 +1,6 @@
 /*
  * peers.h - what several programs of this folder have in common: peers that connect, send or wait,
- * and the smallest server.
+ * the smallest server, and children.
  */
 #ifndef PRELOAD_PEERS_H
 #define PRELOAD_PEERS_H
@@ -73,6 +73,35 @@ static MAYBE void serve_one(int l)
 	CHECK(recv(fd, buf, 4, MSG_WAITALL) == 4);
 	CHECK(send(fd, "pong", 4, MSG_NOSIGNAL) == 4);
 	close(fd);
+}
+
+static MAYBE int end_of(pid_t pid)
+{
+	int status;
+
+	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+	return status;
+}
+
+/* This program again, as `role` of descriptor fd. */
+static MAYBE void exec_as(const char *role, int fd)
+{
+	char number[16], self[4096] = "";
+
+	CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+	snprintf(number, sizeof(number), "%d", fd);
+	execl(self, self, role, case_name, number, NULL);
+	die("exec");
+}
+
+/* The same in a child. */
+static MAYBE pid_t become(const char *role, int fd)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		exec_as(role, fd);
+	return pid;
 }
 
 #endif

@@ -1,0 +1,168 @@
+/*
+ * heirs_epoll.c - epoll sets after fork(): what is in them goes on in the child, and each process
+ * leaves the other's alone.
+ */
+#include "peers.h"
+
+static void serve_as_child(int l)
+{
+	int fd = accept(l, NULL, NULL);
+	char buf[4];
+
+	result("accept", fd >= 0);
+	CHECK(recv(fd, buf, 4, MSG_WAITALL) == 4);
+	CHECK(send(fd, "pong", 4, MSG_NOSIGNAL) == 4);
+	_exit(0);
+}
+
+static int set_with(int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.u32 = 7};
+	int ep = epoll_create1(0);
+
+	CHECK(ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) == 0);
+	return ep;
+}
+
+static void await_event(int ep)
+{
+	struct epoll_event ev = {.events = 0};
+
+	result("wait", epoll_wait(ep, &ev, 1, 5000));
+	out("data %u", ev.data.u32);
+}
+
+/* The child waits first of all, as a program does that made its set before daemon(). */
+static void test_epoll_cold(void)
+{
+	int l = listen_here(SOCK_NONBLOCK, 16), ep = set_with(l);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		tell(1);
+		await_event(ep);
+		serve_as_child(l);
+	}
+	out("child %#x", (unsigned)end_of(pid));
+	out("peer got %d", hear());
+}
+
+/* The same, after a call on the listener itself. */
+static void test_epoll_warm(void)
+{
+	int l = listen_here(SOCK_NONBLOCK, 16), ep = set_with(l);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		accept(l, NULL, NULL);
+		tell(1);
+		await_event(ep);
+		serve_as_child(l);
+	}
+	out("child %#x", (unsigned)end_of(pid));
+	out("peer got %d", hear());
+}
+
+/* The same, after the child has put something else into the set. */
+static void test_epoll_added(void)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.u32 = 9};
+	int l = listen_here(SOCK_NONBLOCK, 16), ep = set_with(l), s;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		s = listen_here(SOCK_NONBLOCK, 16);
+		CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, s, &ev) == 0);
+		await_event(ep);
+		serve_as_child(l);
+	}
+	out("child %#x", (unsigned)end_of(pid));
+	out("peer got %d", hear());
+}
+
+static void peer_added(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	char buf[4];
+
+	hear(); /* the child's own listener */
+	CHECK(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	say_to(fd, "ping");
+	tell((int)recv(fd, buf, 4, MSG_WAITALL));
+}
+
+/* The parent closes what it handed down. */
+static void test_epoll_listener(void)
+{
+	int l = listen_here(SOCK_NONBLOCK, 16), ep = set_with(l);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		tell(1);
+		await_event(ep);
+		serve_as_child(l);
+	}
+	close(l);
+	close(ep);
+	out("child %#x", (unsigned)end_of(pid));
+	out("peer got %d", hear());
+}
+
+/* A connection in the set. */
+static void test_epoll_heir(void)
+{
+	int fd = accepted(), ep = set_with(fd), gate[2];
+	char buf[8];
+	pid_t pid;
+
+	CHECK(pipe(gate) == 0);
+	pid = fork();
+	if (pid == 0) {
+		CHECK(read(gate[0], buf, 1) == 1);
+		tell(1);
+		await_event(ep);
+		result("recv", recv(fd, buf, 5, MSG_DONTWAIT));
+		_exit(0);
+	}
+	close(fd);
+	CHECK(write(gate[1], "x", 1) == 1);
+	out("child %#x", (unsigned)end_of(pid));
+	tell(0);
+}
+
+/* The child has a set of its own: what is in its parent's, which it never looks at, stays there. */
+static void test_epoll_apart(void)
+{
+	int fd = accepted(), l, ep = set_with(fd);
+	char buf[8];
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		l = socket(AF_INET, SOCK_STREAM, 0);
+		CHECK(listen(l, 1) == 0);
+		result("child waits", epoll_wait(set_with(l), &(struct epoll_event){0}, 1, 300));
+		_exit(0);
+	}
+	out("child %#x", (unsigned)end_of(pid));
+	tell(1);
+	await_event(ep);
+	result("recv", recv(fd, buf, 5, MSG_WAITALL));
+	tell(0);
+	close(fd);
+	close(ep);
+}
+
+static const struct tcase cases[] = {
+	{"epoll_cold", test_epoll_cold, peer_clients},
+	{"epoll_warm", test_epoll_warm, peer_clients},
+	{"epoll_added", test_epoll_added, peer_added},
+	{"epoll_listener", test_epoll_listener, peer_clients},
+	{"epoll_heir", test_epoll_heir, peer_sender},
+	{"epoll_apart", test_epoll_apart, peer_sender},
+};
+
+int main(int argc, char **argv)
+{
+	return RUN(argc, argv, cases);
+}
