@@ -99,6 +99,24 @@ static int take_ready(struct lt_epoll *ep, struct epoll_event *ev, int max)
 	return n;
 }
 
+/*
+ * Another thread may have taken the item out since the kernel answered, and a set that fork shared
+ * reports what the other process has put in: only what is an item of this very set has news. A handler
+ * above a change of the set hears nothing; the kernel says it again.
+ */
+static void half_news(struct lt_epoll *ep, uint32_t i)
+{
+	struct lt_item *it = &lt_items[i];
+
+	if (lt_lock(&ep->lock) != 0)
+		return;
+	if ((tas_load(&it->flags) & LT_I_HALF) && &lt_epolls[tas_load(&it->ep)] == ep) {
+		it->half_ready = 1;
+		lt_epoll_inbox(i);
+	}
+	lt_unlock(&ep->lock);
+}
+
 /* Takes what is ours out of the kernel's answer; returns how many events are the program's. */
 static int sift(struct lt_epoll *ep, struct epoll_event *ev, int n)
 {
@@ -112,8 +130,7 @@ static int sift(struct lt_epoll *ep, struct epoll_event *ev, int n)
 			if ((ev[i].events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) && ep->ctx != NULL)
 				lt_client_check(ep->ctx);
 		} else {
-			lt_items[tag - 1].half_ready = 1;
-			lt_epoll_inbox(tag - 1);
+			half_news(ep, tag - 1);
 		}
 	}
 	return out;

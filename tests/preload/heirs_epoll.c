@@ -153,6 +153,65 @@ static void test_epoll_apart(void)
 	close(ep);
 }
 
+static int listen_any(int *port)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+	int l = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	CHECK(bind(l, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(l, 5) == 0);
+	*port = port_of(l);
+	return l;
+}
+
+/* By the kernel: nothing goes out to the peer. */
+static int connect_here(int port)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons((uint16_t)port)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	return fd;
+}
+
+/*
+ * In a new program, so that nothing was put into sets before: what the parent adds after fork() is
+ * reported to the child as the parent's, or not at all.
+ */
+static void wait_beside_parent(void)
+{
+	struct epoll_event ev;
+	int port, s = socket(AF_INET, SOCK_STREAM, 0), ep = set_with(listen_any(&port)), l, gate[2];
+	pid_t pid;
+
+	CHECK(pipe(gate) == 0);
+	pid = fork();
+	if (pid == 0) {
+		CHECK(read(gate[0], &ev, 1) == 1);
+		CHECK(epoll_wait(ep, &ev, 1, 200) == 0 || ev.data.u32 == 9);
+		_exit(0);
+	}
+	l = listen_any(&port);
+	ev = (struct epoll_event){.events = EPOLLIN, .data.u32 = 9};
+	CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, l, &ev) == 0);
+	connect_here(port);
+	CHECK(write(gate[1], "x", 1) == 1);
+	out("child %#x", (unsigned)end_of(pid));
+	close(s);
+}
+
+static void test_epoll_strangers(void)
+{
+	out("program %#x", (unsigned)end_of(become("--beside", -1)));
+	tell(0);
+}
+
+static void peer_nothing(void)
+{
+	hear();
+}
+
 static const struct tcase cases[] = {
 	{"epoll_cold", test_epoll_cold, peer_clients},
 	{"epoll_warm", test_epoll_warm, peer_clients},
@@ -160,9 +219,15 @@ static const struct tcase cases[] = {
 	{"epoll_listener", test_epoll_listener, peer_clients},
 	{"epoll_heir", test_epoll_heir, peer_sender},
 	{"epoll_apart", test_epoll_apart, peer_sender},
+	{"epoll_strangers", test_epoll_strangers, peer_nothing},
 };
 
 int main(int argc, char **argv)
 {
+	if (argc == 4 && strcmp(argv[1], "--beside") == 0) {
+		case_name = argv[2];
+		wait_beside_parent();
+		return 0;
+	}
 	return RUN(argc, argv, cases);
 }
