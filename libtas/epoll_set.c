@@ -167,6 +167,14 @@ static void half_mod(struct lt_epoll *ep, uint32_t i, uint32_t events)
 			ep, EPOLL_CTL_MOD, it->fd, (events & EPOLLIN) | how, lt_epoll_tag(i + 1));
 }
 
+/* Only when the program says so: the set may be that of other processes too, and what they watch stays
+ * in it when we close ours. */
+static void half_del(struct lt_epoll *ep, uint32_t i)
+{
+	if (lt_items[i].flags & LT_I_HALF)
+		lt_epoll_kernel(ep, EPOLL_CTL_DEL, lt_items[i].fd, 0, 0);
+}
+
 void lt_epoll_half_stop(struct lt_epoll *ep, uint32_t i)
 {
 	half_mod(ep, i, 0);
@@ -263,7 +271,7 @@ static void remove_item(struct lt_epoll *ep, struct lt_desc *d, uint32_t i)
 	lt_epoll_drain(ep);
 	lt_epoll_unlist(ep, i);
 	if (it->flags & LT_I_HALF) {
-		lt_epoll_kernel(ep, EPOLL_CTL_DEL, it->fd, 0, 0);
+		it->flags &= ~LT_I_HALF;
 		ep->nkernel--;
 	}
 	if (it->e_prev != 0)
@@ -304,6 +312,7 @@ static int ctl_ours(struct lt_epoll *ep, int op, struct lt_desc *d, int fd,
 			return -ENOENT;
 		if (lt_items[i - 1].flags & LT_I_ARMED)
 			*left = lt_items[i - 1].events | EPOLLERR;
+		half_del(ep, i - 1);
 		remove_item(ep, d, i - 1);
 		return 0;
 	}
@@ -472,6 +481,7 @@ void lt_epoll_moved(struct lt_desc *d, int fd)
 
 		if (lt_lock(&ep->lock) != 0)
 			return;
+		half_del(ep, i - 1);
 		remove_item(ep, d, i - 1);
 		lt_epoll_kernel(ep, EPOLL_CTL_ADD, it.fd >= 0 ? it.fd : fd,
 			it.flags & LT_I_DISABLED ? 0 : it.events, it.data);

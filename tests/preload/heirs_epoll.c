@@ -175,6 +175,67 @@ static int connect_here(int port)
 	return fd;
 }
 
+/* A child that closes its copies takes nothing out of the parent's set. */
+static void test_child_closes(void)
+{
+	int port, l = listen_any(&port), ep = set_with(l), fd;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		close(l);
+		close(ep);
+		_exit(0);
+	}
+	out("child %#x", (unsigned)end_of(pid));
+	fd = connect_here(port);
+	await_event(ep);
+	close(fd);
+	close(l);
+	tell(0);
+}
+
+/* Nor does the parent take anything out of what is its child's now. */
+static void test_parent_closes(void)
+{
+	int port, l = listen_any(&port), ep = set_with(l), gate[2];
+	char c;
+	pid_t pid;
+
+	CHECK(pipe(gate) == 0);
+	pid = fork();
+	if (pid == 0) {
+		CHECK(read(gate[0], &c, 1) == 1);
+		connect_here(port);
+		await_event(ep);
+		result("accept", accept(l, NULL, NULL) >= 0);
+		_exit(0);
+	}
+	close(l);
+	close(ep);
+	CHECK(write(gate[1], "x", 1) == 1);
+	out("child %#x", (unsigned)end_of(pid));
+	tell(0);
+}
+
+/* EPOLL_CTL_DEL is another matter: the set is one. */
+static void test_child_deletes(void)
+{
+	int port, l = listen_any(&port), ep = set_with(l);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		result("delete", epoll_ctl(ep, EPOLL_CTL_DEL, l, NULL));
+		result("again", epoll_ctl(ep, EPOLL_CTL_DEL, l, NULL));
+		_exit(0);
+	}
+	out("child %#x", (unsigned)end_of(pid));
+	close(connect_here(port));
+	result("wait", epoll_wait(ep, &(struct epoll_event){0}, 1, 100));
+	close(l);
+	close(ep);
+	tell(0);
+}
+
 /*
  * In a new program, so that nothing was put into sets before: what the parent adds after fork() is
  * reported to the child as the parent's, or not at all.
@@ -219,7 +280,10 @@ static const struct tcase cases[] = {
 	{"epoll_listener", test_epoll_listener, peer_clients},
 	{"epoll_heir", test_epoll_heir, peer_sender},
 	{"epoll_apart", test_epoll_apart, peer_sender},
+	{"child_closes", test_child_closes, peer_nothing},
+	{"parent_closes", test_parent_closes, peer_nothing},
 	{"epoll_strangers", test_epoll_strangers, peer_nothing},
+	{"child_deletes", test_child_deletes, peer_nothing},
 };
 
 int main(int argc, char **argv)
