@@ -256,6 +256,8 @@ uint32_t fp_apps_poll(struct fp_core *core)
 		tell_in_use(app, ac);
 		if (tas_load(&app->hungry))
 			fp_chunks_share(core, app);
+		if (tas_load(&app->asked))
+			fp_wakes_asked(core, app);
 		if (ac->phase != FP_APP_RUN || tas_load(&app->bad))
 			work += fp_app_phase_poll(core, app);
 		else

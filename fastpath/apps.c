@@ -28,6 +28,7 @@ static struct fp_app_shared *shared(struct fp_app *app)
 		return NULL;
 	}
 	app->ending = app->hungry = app->spare = 0;
+	app->asked = 0;
 	app->core_priv = sh;
 	return sh;
 }

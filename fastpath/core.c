@@ -139,7 +139,7 @@ static int anything_pending(struct fp_core *core)
 {
 	uint32_t i;
 
-	if (spsc_pending(&core->msgs))
+	if (spsc_pending(&core->msgs) || tas_load(&core->stop))
 		return 1;
 	for (i = 0; i < core->fp->ncores; i++)
 		if (fp_forward_pending(&core->from[i]))
@@ -147,6 +147,8 @@ static int anything_pending(struct fp_core *core)
 	for (i = 0; i < core->napps; i++) {
 		const struct fp_app *app = &core->fp->apps[core->app_ids[i]];
 
+		if (tas_load(&app->asked))
+			return 1;
 		if (core->apps[app->id]->phase == FP_APP_LINGER && tas_load(&app->flows) == 0)
 			return 1;
 		if (core->apps[app->id]->phase == FP_APP_RUN &&
@@ -256,7 +258,7 @@ void *fp_core_main(void *arg)
 	pin(core->fp->conf.cpus[core->id]);
 	publish_cpu(core);
 	last = fp_now_ns();
-	while (!core->stop) {
+	while (!tas_load_acq(&core->stop)) {
 		now = fp_now_ns();
 		if (work)
 			core->cnt.busy_ns += now - last;
@@ -277,5 +279,7 @@ void *fp_core_main(void *arg)
 			tas_cpu_relax();
 		}
 	}
+	while (spsc_pending(&core->msgs)) /* a round takes some in any case, and no more come */
+		fp_core_poll(core, fp_now_ns());
 	return NULL;
 }

@@ -43,10 +43,6 @@
 #define FP_OWN_CHUNKS	  (FP_OWN_SEGS * TAS_SEG_CHUNKS)
 #define FP_OWN_ACCOUNTS	  (FP_MAX_APPS + FP_MAX_LISTENERS + 1) /* programs, listeners, no listener */
 
-#define FP_MSG_WAKE                                                                                \
-	0x10000u /* sp_msg.type of our own: write event queue `gen` of program `id` if it sleeps   \
-		  */
-
 enum fp_app_phase {
 	FP_APP_RUN = 1, /* its bells are served */
 	FP_APP_BREAK,	/* it broke the ABI: its flows are being reset, slot by slot */
@@ -145,7 +141,7 @@ struct fp_core {
 	uint32_t parked;  /* flows whose FP_EV_PARKED waits for room, list through parked_next */
 	uint64_t copied;  /* bytes this round, for flows that left a slot */
 	uint32_t nic_dead;
-	uint32_t stop;
+	uint32_t stop;		 /* slow path's: leave the loop when all messages are taken */
 	uint32_t sent_share;	 /* nodes of the common pool that this core should have */
 	uint64_t tokens_ns;	 /* last refill of env.challenge_tokens */
 	uint64_t *neigh_told_ns; /* FP_MAX_NEIGH: last FP_EV_NEIGH */
@@ -349,7 +345,8 @@ void fp_slot_stats(struct fp *fp, uint32_t id);
 void fp_ring(struct fp_core *core, struct fp_app *app, uint32_t evq, uint32_t slot);
 void fp_news_flush(struct fp_core *core);
 void fp_wakes_flush(struct fp_core *core);
-void fp_wake_later(struct fp_core *core, uint32_t app_id, uint32_t evq);
+/* Event queues that fp_app_notify has rung. */
+void fp_wakes_asked(struct fp_core *core, struct fp_app *app);
 
 /* wake.c: programs' eventfds. 0 or -errno: -EAGAIN = fs.aio-max-nr is used up. */
 int fp_waker_create(struct fp_waker *w);

@@ -27,12 +27,11 @@ int fp_start(struct fp *fp)
 	return 0;
 }
 
-static void stop_core(struct fp *fp, struct fp_core *core)
+static void stop_core(struct fp_core *core)
 {
-	struct sp_msg m = {.type = SP_STOP};
-
-	while (fp_send(fp, core->id, &m) != 0)
-		usleep(100);
+	tas_store_rel(&core->stop, 1u);
+	TAS_YIELD();
+	fp_core_wake(core);
 	pthread_join(core->thread, NULL);
 	core->started = 0;
 }
@@ -43,7 +42,7 @@ void fp_stop(struct fp *fp)
 
 	for (i = 0; i < fp->ncores; i++)
 		if (fp->cores[i].started)
-			stop_core(fp, &fp->cores[i]);
+			stop_core(&fp->cores[i]);
 }
 
 struct fp_app *fp_app(struct fp *fp, uint32_t id)

@@ -65,7 +65,9 @@ struct fp_app {
 	uint64_t faults;	   /* refused entries, relaxed adds by cores */
 	uint32_t ending;	   /* SP_APP_DEL was sent: no flow joins any more (fp_app_join) */
 	uint32_t hungry; /* a core has few receive chunks: who has many puts some on `spare` */
-	uint32_t spare;	 /* 1 + first chunk of a list through rx_next, 0 = empty */
+	uint64_t
+		asked; /* bit per event queue: the slow path has rung it, a core shall write its eventfd */
+	uint32_t spare; /* 1 + first chunk of a list through rx_next, 0 = empty */
 };
 
 /* Neighbour word: bits 47..0 MAC (first octet lowest), bit 48 valid, bit 49 stale (use it, but
@@ -78,7 +80,7 @@ struct fp;
 /* Creates arenas and cores; the threads start in fp_start. 0 or -errno. */
 int fp_create(const struct fp_conf *conf, struct fp **out);
 int fp_start(struct fp *fp);
-/* Sends SP_STOP to every core and joins the threads. */
+/* Ends the cores' threads; they take every message that was sent before. */
 void fp_stop(struct fp *fp);
 void fp_destroy(struct fp *fp);
 

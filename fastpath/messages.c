@@ -144,12 +144,6 @@ static void handle(struct fp_core *core, const struct sp_msg *m)
 	case SP_FLOW_FINISH:
 		move_flow(core, m);
 		break;
-	case SP_STOP:
-		core->stop = 1;
-		break;
-	case FP_MSG_WAKE:
-		fp_wake_later(core, m->id, m->gen);
-		break;
 	default:
 		break;
 	}

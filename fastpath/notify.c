@@ -66,9 +66,9 @@ void fp_slot_stats(struct fp *fp, uint32_t id)
 }
 
 static void list_wake_app(
-	struct fp_core *core, struct fp_app *app, struct fp_app_core *ac, uint32_t evq)
+	struct fp_core *core, struct fp_app *app, struct fp_app_core *ac, uint64_t evqs)
 {
-	ac->wake_evqs |= 1ull << evq;
+	ac->wake_evqs |= evqs;
 	if (ac->wake_listed)
 		return;
 	ac->wake_listed = 1;
@@ -80,7 +80,7 @@ void fp_ring(struct fp_core *core, struct fp_app *app, uint32_t evq, uint32_t sl
 	struct tas_sock *s = fp_slot_sock(app, slot);
 
 	tas_bell_ring(tas_region_bell(app->region, app->off_evqs, app->bell_bytes, evq), slot);
-	list_wake_app(core, app, core->apps[app->id], evq);
+	list_wake_app(core, app, core->apps[app->id], 1ull << evq);
 	if (tas_load(&s->waiters) == 0) /* S2: after the barrier in tas_bell_ring */
 		return;
 	TAS_YIELD();
@@ -162,10 +162,9 @@ void fp_wakes_flush(struct fp_core *core)
 	}
 }
 
-/* From the slow path; the eventfd is written by a core (FP_MSG_WAKE). */
+/* From the slow path; a core writes the eventfd. */
 void fp_app_notify(struct fp *fp, struct fp_app *app, uint32_t evq, uint32_t slot)
 {
-	struct sp_msg m = {.type = FP_MSG_WAKE, .id = app->id, .gen = evq};
 	struct tas_bell *bell;
 	struct tas_sock *s;
 
@@ -180,17 +179,13 @@ void fp_app_notify(struct fp *fp, struct fp_app *app, uint32_t evq, uint32_t slo
 	}
 	if (tas_load(&bell->sleeping) == 0)
 		return;
-	/* The core empties its ring within a round. */
-	while (fp_send(fp, slot % fp->ncores, &m) == -EAGAIN &&
-		fp->cores[slot % fp->ncores].started)
-		tas_cpu_relax();
+	tas_fetch_or(&app->asked, 1ull << evq);
+	TAS_YIELD();
+	fp_core_wake(&fp->cores[slot % fp->ncores]);
 }
 
-/* The core's side of FP_MSG_WAKE. */
-void fp_wake_later(struct fp_core *core, uint32_t app_id, uint32_t evq)
+/* The core's side of it: one core gets to it first. */
+void fp_wakes_asked(struct fp_core *core, struct fp_app *app)
 {
-	struct fp_app *app = &core->fp->apps[app_id];
-
-	if (core->apps[app_id] && app->region && evq < app->nevq)
-		list_wake_app(core, app, core->apps[app_id], evq);
+	list_wake_app(core, app, core->apps[app->id], tas_xchg(&app->asked, 0ull));
 }

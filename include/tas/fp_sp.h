@@ -30,7 +30,6 @@ enum sp_msg_type {
 	SP_GROUP_DRAIN,	     /* old owner: the port steers to the new one; hand on what it still has for us */
 	SP_FLOW_MOVE,	     /* flow `id` leaves its slot, for the daemon or another holder: u.grant; EV_PARKED follows if it had one */
 	SP_FLOW_FINISH,	     /* nobody holds the flow any more: close it, unless it is in a slot, which says when */
-	SP_STOP,	     /* leave the core loop */
 };
 
 /* What a new flow starts with. Sequence numbers as after the handshake. */

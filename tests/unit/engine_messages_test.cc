@@ -2,6 +2,7 @@
  * What the slow path asks of a core: fastpath/messages.c.
  */
 #include <gtest/gtest.h>
+#include <poll.h>
 #include "engine.h"
 
 namespace
@@ -109,6 +110,78 @@ TEST(Messages, EventRingFull_AreTakenAllTheSame)
 	EXPECT_EQ(e.count(FP_EV_PARKED), 1u);
 	EXPECT_EQ(e.count(FP_EV_APP_GONE), 1u);
 	EXPECT_EQ(e.next(), UINT64_MAX);
+}
+
+/* What the slow path has to tell a program has no need of room anywhere. */
+TEST(Messages, RingFull_ProgramIsWokenAllTheSame)
+{
+	Engine e(2);
+	Program p{e, 1};
+	uint64_t count = 0;
+	sp_msg m;
+
+	memset(&m, 0, sizeof(m));
+	m.type = SP_CC_SET;
+	for (uint32_t i = 0; i < 2; i++)
+		while (fp_send(e.fp, i, &m) == 0)
+			;
+	for (uint32_t q = 0; q < 2; q++) {
+		tas_store(&p.evq(q)->sleeping, 1u);
+		fp_app_notify(e.fp, p.app, q, 9 + q);
+	}
+	e.run();
+	for (uint32_t q = 0; q < 2; q++) {
+		EXPECT_EQ(read(p.app->evq_fd[q], &count, sizeof(count)), 8) << "queue " << q;
+		EXPECT_EQ(count, 1u) << "written once, whichever core did it";
+		EXPECT_EQ(tas_load(&p.evq(q)->sleeping), 0u);
+		EXPECT_TRUE(p.heard(9 + q));
+	}
+}
+
+/* A hang if the core is not woken. */
+TEST(Messages, CoreAndProgramAsleep_BothAreWoken)
+{
+	Engine e(1, true, 100, fp_now_ns());
+	Program p{e, 1};
+	struct pollfd fd = {.fd = p.app->evq_fd[1], .events = POLLIN, .revents = 0};
+
+	tas_store(&p.evq(1)->sleeping, 1u);
+	ASSERT_EQ(fp_start(e.fp), 0);
+	while (!tas_load(&e.core().sleeping))
+		usleep(1000);
+	fp_app_notify(e.fp, p.app, 1, 9);
+	EXPECT_EQ(poll(&fd, 1, -1), 1);
+	while (!tas_load(&e.core().sleeping))
+		usleep(1000);
+	fp_stop(e.fp);
+}
+
+TEST(Messages, SentBeforeTheStop_AreTaken)
+{
+	Engine e(1, true, 100, fp_now_ns());
+	Program p{e, 1};
+	Conn c(e, 5, 77, 0x1122);
+	fp_event ev;
+	sp_msg m;
+
+	c.install_in(p, 9);
+	e.run();
+	e.events.clear();
+	memset(&m, 0, sizeof(m));
+	m.type = SP_CC_SET;
+	for (uint32_t i = 0; i < FP_MSG_RING - 1; i++)
+		e.send(0, m);
+	m.type = SP_FLOW_ABORT;
+	m.id = c.id;
+	m.gen = c.gen;
+	e.send(0, m);
+	fill_events(e.core(), 1);
+	ASSERT_EQ(fp_start(e.fp), 0);
+	fp_stop(e.fp);
+	EXPECT_FALSE(spsc_pending(&e.core().msgs));
+	while (fp_event_next(e.fp, &ev))
+		e.events.push_back(ev);
+	EXPECT_EQ(e.count(FP_EV_CLOSED), 1u);
 }
 
 /* Whatever becomes of the connection meanwhile: that it left the slot is told first. */
