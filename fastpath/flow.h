@@ -131,7 +131,7 @@ struct fp_flow_cold {
 	uint16_t retry_app; /* with retry_slot */
 	uint8_t tos, ttl;
 	uint8_t close_reason; /* enum fp_close_reason, with FP_F_CLOSING */
-	uint8_t pad;
+	uint8_t moved;	/* several programs have had it: it ends when they close it (park.c) */
 	uint16_t payer; /* of a flow that no program has: who had it last (own_chunks.c) */
 	/* Two lines so far: all that the engine's common case touches. */
 	struct tas_tuple tuple;

@@ -269,6 +269,15 @@ static void fin_news(struct fp_flow *f, struct fp_flow_cold *c, uint32_t v)
 		c->state |= TAS_SOCK_TX_FIN;
 }
 
+/*
+ * Both sides have ended their streams. A program that has the flow in its slot for ever reads the
+ * rest there; one that others hold too is kept for who has not read it yet.
+ */
+static int may_end(const struct fp_flow *f, const struct fp_flow_cold *c)
+{
+	return !c->moved || (f->flags & FP_F_RX_CLOSED);
+}
+
 int fp_flow_verdict(struct fp_core *core, uint32_t id, uint32_t v)
 {
 	struct fp_flow *f = &core->fp->flows[id];
@@ -289,7 +298,7 @@ int fp_flow_verdict(struct fp_core *core, uint32_t id, uint32_t v)
 		fp_ack_list(core, id);
 	if (v & TCP_V_FEEDBACK)
 		feedback(core, id);
-	if (v & TCP_V_DONE) {
+	if ((v & TCP_V_DONE) && may_end(f, c)) {
 		fp_flow_close(core, id, FP_CLOSE_DONE, 0, 0);
 		return 0;
 	}

@@ -162,6 +162,7 @@ void fp_flow_move(
 	if (from != FP_APP_NONE && f->app != from && c->grant_app != from)
 		return;
 	withdraw(core, id);
+	c->moved = 1;
 	if (f->app != FP_APP_NONE && !park(core, id))
 		return;
 	if (to_app == FP_APP_NONE || !may_be_granted(core, to_app, to_slot))

@@ -73,6 +73,36 @@ static void peer_bystander(void)
 	tell((int)recv(other, buf, 5, MSG_WAITALL));
 }
 
+/* The peer answers and ends its side too: the answer is for whoever reads it, and poll() knows of the end. */
+static void test_both_ended(void)
+{
+	struct pollfd p = {.events = POLLIN | POLLOUT | POLLRDHUP};
+	char buf[8];
+
+	p.fd = accepted();
+	child_shuts(p.fd);
+	tell(0);
+	CHECK(hear() == 0); /* closed */
+	result("recv", recv(p.fd, buf, 5, MSG_WAITALL));
+	result("recv", recv(p.fd, buf, 1, 0));
+	CHECK(poll(&p, 1, HANG_S * 1000) == 1);
+	out("poll %s", bits((unsigned)p.revents));
+	close(p.fd);
+}
+
+static void peer_answers(void)
+{
+	int fd = connect_there();
+	char c;
+
+	tell((int)recv(fd, &c, 1, 0));
+	hear();
+	say_to(fd, "hello");
+	close(fd);
+	usleep(200000); /* so that the end has arrived in most runs */
+	tell(0);
+}
+
 /* Two children from before: one ends the stream, the other writes. */
 static void test_sibling(void)
 {
@@ -374,6 +404,7 @@ static void test_exec_listener(void)
 static const struct tcase cases[] = {
 	{"half_closed", test_half_closed, peer_sees_end},
 	{"bystander", test_bystander, peer_bystander},
+	{"both_ended", test_both_ended, peer_answers},
 	{"sibling", test_sibling, peer_sees_end},
 	{"exec_shut", test_exec_shut, peer_sees_end},
 	{"exec_many", test_exec_many, peer_got},

@@ -455,6 +455,31 @@ TEST(Park, HolderHasShutDown_NextOneCannotWrite)
 	t.until([&] { return t.s->read == 5000; });
 }
 
+/* Nobody has it when both sides are done: what came is not lost, and it ends when it is closed. */
+TEST(Park, BothSidesEndWhileNobodyHasIt_TakerReadsTheRest)
+{
+	Held t;
+
+	t.s->want(TAS_SOCK_SHUT_WR);
+	t.e.run();
+	t.move(nullptr, 0);
+	t.drop();
+	t.c.peer->to_write = 5000;
+	t.c.peer->shut_when_done = true;
+	settle(t.e, {&t.c});
+	EXPECT_EQ(t.e.count(FP_EV_CLOSED), 0u);
+	t.move(&t.b, 3);
+	ASSERT_TRUE(t.take(t.b, 3, 0, 0));
+	t.until([&] { return t.s->read == 5000; });
+	EXPECT_TRUE(t.s->state() & TAS_SOCK_RX_FIN);
+	EXPECT_TRUE(t.s->state() & TAS_SOCK_TX_FIN);
+	EXPECT_FALSE(t.s->state() & TAS_SOCK_ERROR);
+	t.s->want(TAS_SOCK_SHUT_WR | TAS_SOCK_CLOSED);
+	t.e.run();
+	ASSERT_EQ(t.e.count(FP_EV_CLOSED), 1u);
+	EXPECT_EQ(t.e.last(FP_EV_CLOSED)->u.closed.reason, (uint32_t)FP_CLOSE_DONE);
+}
+
 TEST(Park, HolderHasShutDown_NextOneWritesAllTheSame_OnlyThatConnectionDies)
 {
 	Held t;
