@@ -112,12 +112,15 @@ static uint32_t entries_for(uint32_t backlog)
 /* SO_REUSEPORT on all of them, and one user: else the address is taken, by the one returned. */
 static struct sp_listener *conflict(struct sp *sp, const struct sp_listen_args *a)
 {
-	uint32_t count, i = 0;
-	struct sp_listener *l;
+	uint32_t id = *bucket_of(sp, a->lport);
 
-	while ((l = nth(sp, a->laddr, a->lport, a->net, i++, &count)) != NULL) {
-		if (!l->reuseport || !a->reuseport || l->uid != a->uid)
+	while (id != 0) {
+		struct sp_listener *l = sp->listeners.table[id];
+
+		if (has_key(l, a->laddr, a->lport, a->net) &&
+			(!l->reuseport || !a->reuseport || l->uid != a->uid))
 			return l;
+		id = l->hash_next;
 	}
 	return NULL;
 }
