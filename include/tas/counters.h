@@ -111,6 +111,7 @@
 	X(drop_no_conn_memory, "segments", "SYN when the connection table is full")                                    \
 	X(drop_no_route, "segments", "SYN or ACK of a peer that no route leads back to, or no neighbour entry")        \
 	X(drop_half_open, "connections", "oldest half-open connection dropped for a new SYN")                          \
+	X(drop_time_wait, "connections", "oldest TIME-WAIT ended early for a new one (max_time_wait)")                 \
 	X(drop_stray, "segments", "segment of no connection, answered with RST or ignored")                            \
 	X(drop_bad_cookie, "segments", "ACK with a wrong or too old SYN cookie")                                       \
 	X(drop_arp_bad, "frames", "malformed ARP")                                                                     \

@@ -2,7 +2,7 @@
  * teardown.c - the end of connections: what the core reports, TIME-WAIT, and segments that come
  * after it.
  *
- * TIME-WAIT records are small and bounded; when they are all in use the oldest goes. All wait
+ * TIME-WAIT records are small and bounded; when they are all in use the oldest goes, counted. All wait
  * equally long, so a list in order of arrival is also one in order of expiry. Owner: slow path
  * thread. RFC 9293 3.10.7.4 (TIME-WAIT), 1337, 6191.
  */
@@ -124,6 +124,7 @@ static void tw_add(struct sp *sp, const struct sp_conn *c, const struct fp_event
 	struct sp_timewait *w;
 
 	if (id == 0 && cs->tw_head != 0) {
+		sp->cnt.drop_time_wait++;
 		tw_remove(sp, tw_at(sp, cs->tw_head));
 		id = sp_arena_alloc(&cs->tws);
 	}

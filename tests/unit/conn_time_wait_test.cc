@@ -127,6 +127,8 @@ TEST_F(Conn, TimeWaitFull_OldestGives)
 		closed(c, FP_CLOSE_DONE, 1, 7000, 6000);
 	}
 	EXPECT_EQ(sp_arena_used(&sp->conns.tws), 16u);
+	EXPECT_EQ(sp->cnt.time_wait, 100u);
+	EXPECT_EQ(sp->cnt.drop_time_wait, 84u);
 	struct tas_tuple first = tuple(80, 40000), last = tuple(80, 40099);
 	EXPECT_EQ(sp_tw_find(sp, &first), nullptr);
 	EXPECT_NE(sp_tw_find(sp, &last), nullptr);
