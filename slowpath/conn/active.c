@@ -99,6 +99,13 @@ static void publish_failure(struct sp *sp, const struct sp_conn *c, int error)
 
 /* ---- handshake ---- */
 
+void sp_connect_begin(struct sp *sp, struct sp_conn *c)
+{
+	c->sent_ns = sp->now_ns;
+	sp_conn_timer_set(sp, c, sp->now_ns + SYN_RTO_NS);
+	sp_emit_syn(sp, c);
+}
+
 int sp_connect(struct sp *sp, struct sp_app *app, uint32_t slot, const struct tas_tuple *want,
 	const struct tas_sockopts *opts, struct sp_conn **out)
 {
@@ -126,16 +133,14 @@ int sp_connect(struct sp *sp, struct sp_app *app, uint32_t slot, const struct ta
 	c->slot = slot;
 	c->opts = *opts;
 	c->state = SP_CONN_SYN_SENT;
-	c->sent_ns = sp->now_ns;
 	sp_conn_offer_options(sp, c);
 	if (sp->conf.ecn != 1)
 		c->flags &= ~SP_CONN_ECN;
 	app->slot_conn[slot] = c->id;
 	sp_conn_list_add(sp, &app->connecting, NULL, c);
 	app->nconns++;
-	sp_conn_timer_set(sp, c, sp->now_ns + SYN_RTO_NS);
 	sp->cnt.conn_active++;
-	sp_emit_syn(sp, c);
+	sp_connect_begin(sp, c);
 	*out = c;
 	return 0;
 }
@@ -168,11 +173,8 @@ static void begin_towards(struct sp *sp, const struct sp_app *app, uint16_t neig
 	struct sp_conn *c;
 
 	for (c = sp_conn_get(sp, app->connecting); c != NULL; c = sp_conn_get(sp, c->owner_next)) {
-		if (c->neigh != neigh || !(c->flags & SP_CONN_UNSENT))
-			continue;
-		c->sent_ns = sp->now_ns;
-		sp_conn_timer_set(sp, c, sp->now_ns + SYN_RTO_NS);
-		sp_emit_syn(sp, c);
+		if (c->neigh == neigh && (c->flags & SP_CONN_UNSENT))
+			sp_connect_begin(sp, c);
 	}
 }
 

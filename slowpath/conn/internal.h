@@ -85,6 +85,8 @@ void sp_half_open_remove(struct sp *sp, struct sp_conn *c);
  */
 int sp_connect(struct sp *sp, struct sp_app *app, uint32_t slot, const struct tas_tuple *t,
 	const struct tas_sockopts *opts, struct sp_conn **out);
+/* Its SYN, or what is left of the wait for the next hop: as if nothing had been sent before. */
+void sp_connect_begin(struct sp *sp, struct sp_conn *c);
 /* The handshake failed: publishes `error` in the slot. The caller frees the record. */
 void sp_connect_failed(struct sp *sp, struct sp_conn *c, int error);
 /* Takes it out of its program's list of handshakes. */

@@ -87,7 +87,10 @@ uint64_t sp_conn_timer_next(struct sp *sp)
 	return (cs->wheel_tick + i) * SP_WHEEL_NS;
 }
 
-/* Retransmission or giving up; the back-off doubles. */
+/*
+ * Retransmission or giving up; the back-off doubles. A SYN that waits for the next hop was not lost: its next hop answers or is
+ * given up (net/arp.c).
+ */
 static void fire(struct sp *sp, struct sp_conn *c)
 {
 	uint32_t limit =
@@ -95,6 +98,10 @@ static void fire(struct sp *sp, struct sp_conn *c)
 	struct sp_conn_input in = {.error = ETIMEDOUT};
 	uint64_t wait_ns;
 
+	if (c->state == SP_CONN_SYN_SENT && (c->flags & SP_CONN_UNSENT)) {
+		sp_connect_begin(sp, c);
+		return;
+	}
 	if (c->retries >= limit) {
 		sp_conn_event(sp, c, SP_EV_GIVE_UP, &in);
 		return;

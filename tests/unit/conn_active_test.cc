@@ -158,6 +158,42 @@ TEST_F(Conn, Connect_NextHopAnswersLate_SynLeavesThen)
 	EXPECT_EQ(syns, 1);
 }
 
+/* What could not leave was not lost: no retry of the few, no doubled pause, and the first answer is a sample of the round trip. */
+TEST_F(Conn, Connect_NextHopAnswersAfterASecond_SynIsTheFirst)
+{
+	struct sp_conn *c = connect_out(app, 3, 8080, nullptr, 0, 77);
+	ASSERT_NE(c, nullptr);
+	fake_advance(sp, 2500000000);
+	EXPECT_EQ(c->retries, 0u);
+	EXPECT_EQ(sp->cnt.syn_retrans, 0u);
+	arp(2, 77);
+	struct seg syn = sent();
+	EXPECT_EQ(syn.flags & TCP_SYN, TCP_SYN);
+	fake_advance(sp, 500000000);
+	struct wire_tcp sa =
+		head(8080, ntohs(c->tuple.lport), TCP_SYN | TCP_ACK, 9000, syn.seq + 1);
+	receive(sa, "", 77);
+	auto in = messages(SP_FLOW_INSTALL);
+	ASSERT_EQ(in.size(), 1u);
+	EXPECT_EQ(in[0].u.install.rtt_us, 500000u);
+	EXPECT_EQ(sp->cnt.syn_retrans, 0u);
+}
+
+/* The next hop may be asked for by a second connection only when it has been silent to the first. */
+TEST_F(Conn, Connect_NextHopFailedJustNow_AskedAgain)
+{
+	fake_advance(sp, FAKE_SECOND / 2);
+	ASSERT_NE(connect_out(app, 3, 8080, nullptr, 0, 77), nullptr);
+	while (sp->cnt.conn_failed == 0)
+		fake_advance(sp, FAKE_SECOND / 10);
+	struct sp_conn *c = connect_out(app, 4, 8080, nullptr, 0, 77);
+	ASSERT_NE(c, nullptr);
+	uint32_t gen = c->gen;
+	fake_advance(sp, 10 * FAKE_SECOND);
+	EXPECT_EQ(slot(app, 4)->gen, gen);
+	EXPECT_EQ(slot(app, 4)->error, (uint32_t)EHOSTUNREACH);
+}
+
 TEST_F(Conn, Connect_SlotInUse_Busy)
 {
 	int err;
