@@ -12,6 +12,10 @@
 #include "lt.h"
 #include "tas/yield.h"
 
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
+
 /* How long a close waits for threads inside accept() before it leaves the segment mapped, in ms. */
 #define LEAVE_MS 100
 
@@ -88,22 +92,30 @@ static enum lt_place named_place(struct lt_ctx *c, const uint8_t addr[16])
 	return place;
 }
 
+static bool option_set(int fd, int level, int name)
+{
+	int v = 0;
+	unsigned len = sizeof(v);
+
+	return lt_sys_getsockopt(fd, level, name, &v, &len) == 0 && v != 0;
+}
+
 /* Who serves the address that the handle is bound to? */
 static enum lt_place bound_place(struct lt_ctx *c, int fd, struct tas_msg *m)
 {
 	struct sockaddr_in6 sa;
 	socklen_t len = sizeof(sa);
-	int v6only = 0;
-	unsigned vlen = sizeof(v6only);
 
 	if (lt_sys3(SYS_getsockname, fd, &sa, &len) < 0)
 		return LT_KERNEL;
 	if (!lt_addr_get((struct sockaddr *)&sa, len, m->laddr, &m->lport))
 		return LT_KERNEL;
-	if (sa.sin6_family == AF_INET6)
-		lt_sys_getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &vlen);
-	if (v6only) {
+	if (sa.sin6_family == AF_INET6 && option_set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) {
 		lt_explain(TAS_X_kernel_listen_ipv6);
+		return LT_KERNEL;
+	}
+	if (option_set(fd, SOL_SOCKET, SO_BINDTOIFINDEX)) {
+		lt_explain(TAS_X_kernel_listen_device);
 		return LT_KERNEL;
 	}
 	if (!lt_addr_any(m->laddr))

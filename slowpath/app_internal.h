@@ -76,7 +76,8 @@ struct sp_handle {
 	uint8_t laddr[16]; /* all zero = wildcard */
 	uint16_t lport;	   /* network order, 0 = not bound */
 	uint8_t reuseport;
-	uint8_t listening; /* it listens, on every device: no other socket of its address can */
+	uint8_t listening;  /* no other socket of its address can, unless bound to a device */
+	uint8_t one_device; /* bound to one (SO_BINDTODEVICE) */
 };
 /* A TCP socket of our network namespace, IPv4 or IPv6 that takes IPv4. 0 or -errno. */
 int sp_handle_read(const struct sp *sp, int fd, struct sp_handle *out);

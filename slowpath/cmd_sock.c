@@ -19,9 +19,14 @@ static int is_any(const uint8_t addr[16])
 
 /* ---- listening ---- */
 
-/* 0 = an address served, 1 = all of them, or -EADDRNOTAVAIL. */
+/*
+ * 0 = an address served, 1 = all of them, or -EADDRNOTAVAIL. Who asks for one device alone would hear
+ * everybody here: that is for the kernel.
+ */
 static int serve(const struct sp *sp, const struct sp_handle *h)
 {
+	if (h->one_device)
+		return -EADDRNOTAVAIL;
 	if (is_any(h->laddr))
 		return 1;
 	return sp_addr_is_ours(sp, h->laddr) ? 0 : -EADDRNOTAVAIL;

@@ -86,19 +86,10 @@ static int bound_address(int fd, struct sp_handle *out)
 	return 0;
 }
 
-/* Bound to a device it would share its address with sockets bound to others. */
-static int listens_everywhere(int fd)
-{
-	int listening, device;
-
-	return get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening) == 0 && listening &&
-	       get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device) == 0 && device == 0;
-}
-
 int sp_handle_read(const struct sp *sp, int fd, struct sp_handle *out)
 {
 	uint64_t netns = 0;
-	int reuseport = 0, err;
+	int reuseport = 0, listening = 0, device = 0, err;
 
 	memset(out, 0, sizeof(*out));
 	if (fd < 0 || !is_tcp(fd))
@@ -110,10 +101,15 @@ int sp_handle_read(const struct sp *sp, int fd, struct sp_handle *out)
 		err = get_u64(fd, SO_COOKIE, &out->cookie);
 	if (err == 0)
 		err = get_int(fd, SOL_SOCKET, SO_REUSEPORT, &reuseport);
+	if (err == 0)
+		err = get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening);
+	if (err == 0)
+		err = get_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &device);
 	if (err != 0)
 		return err;
 	out->reuseport = reuseport != 0;
-	out->listening = (uint8_t)listens_everywhere(fd);
+	out->listening = listening != 0;
+	out->one_device = device != 0;
 	return bound_address(fd, out);
 }
 

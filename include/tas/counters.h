@@ -128,7 +128,7 @@
 	X(refuse_abi, "programs", "registration with another ABI")                                                     \
 	X(refuse_msg, "messages", "malformed command")                                                                 \
 	X(refuse_limit, "messages", "command over a limit of the program")                                             \
-	X(refuse_addr, "messages", "bind or connect to an address that is not served")                                 \
+	X(refuse_addr, "messages", "bind, listen or connect where tas does not serve: address, or one device alone")    \
 	X(refuse_handle, "messages", "kernel socket missing or not what it should be")                                 \
 	X(refuse_join, "messages", "inherited listener that is not known here: made before this service started")      \
 	X(refuse_ctl, "requests", "malformed tasctl request")

@@ -60,7 +60,8 @@
 	X(option_zerocopy, "options", "SO_ZEROCOPY without effect")                                                    \
 	X(option_socket, "options", "other socket options without effect")                                             \
 	X(option_read, "options", "TCP options read that describe the kernel's socket, not the connection")            \
-	X(ioctl_kernel, "calls", "ioctl() that only the kernel's socket answered")
+	X(ioctl_kernel, "calls", "ioctl() that only the kernel's socket answered")                                     \
+	X(kernel_listen_device, "listeners", "listeners bound to a device (SO_BINDTODEVICE): not served")
 
 enum tas_explain {
 #define TAS_EXPLAIN_ENUM(name, unit, help) TAS_X_##name,

@@ -50,6 +50,11 @@ def listeners():
         s.listen()
         COUNT["kernel_listen_ipv6"] += 1
     with tcp() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        s.bind(("0.0.0.0", 0))
+        s.listen()
+        COUNT["kernel_listen_device"] += 1
+    with tcp() as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         s.bind(("0.0.0.0", 0))
         s.listen()

@@ -260,15 +260,36 @@ TEST_F(App, Listen_KernelLetsItListen_AddressIsFree)
 		close(fd);
 }
 
-/* On a device of its own it can listen beside others: that proves nothing. */
-TEST_F(App, Listen_BoundToDevice_AddressInUse)
+/* A device's socket hears that device alone in the kernel; here it would hear everybody. */
+TEST_F(App, BoundToDevice_LeftToTheKernel)
+{
+	int fd = join();
+
+	for (uint32_t addr : {fake_addr(2), 0u}) {
+		int h = handle(addr, 7106);
+		ASSERT_EQ(ask(fd, message(TAS_CMD_BIND), {h}).m.status, addr == 0);
+		ASSERT_EQ(setsockopt(h, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0);
+		sp->cnt.refuse_addr = 0;
+		EXPECT_EQ(ask(fd, message(TAS_CMD_BIND), {h}).m.status, -EADDRNOTAVAIL);
+		EXPECT_EQ(ask(fd, message(TAS_CMD_LISTEN), {h}).m.status, -EADDRNOTAVAIL);
+		EXPECT_EQ(sp->cnt.refuse_addr, 2u);
+		close(h);
+	}
+	EXPECT_EQ(sp->listeners.count, 0u);
+	close(fd);
+}
+
+/* On a device of its own it can listen beside others: that takes nothing from them. */
+TEST_F(App, Listen_BoundToDevice_OtherListenerStays)
 {
 	int a = join(), b = join();
 	int ha = handle(fake_addr(2), 7105), hb = handle(fake_addr(2), 7105);
 	ASSERT_EQ(setsockopt(hb, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0);
-	ASSERT_EQ(ask(a, message(TAS_CMD_LISTEN), {ha}).m.status, 0);
+	Reply l = ask(a, message(TAS_CMD_LISTEN), {ha});
+	ASSERT_EQ(l.m.status, 0);
 	ASSERT_EQ(listen(hb, 1), 0);
-	EXPECT_EQ(ask(b, message(TAS_CMD_LISTEN), {hb}).m.status, -EADDRINUSE);
+	EXPECT_EQ(ask(b, message(TAS_CMD_LISTEN), {hb}).m.status, -EADDRNOTAVAIL);
+	EXPECT_NE(sp_listener_get(sp, l.m.id), nullptr);
 	for (int fd : {ha, hb, a, b})
 		close(fd);
 }
