@@ -6,8 +6,6 @@
 #include "conn/internal.h"
 #include "flowctl.h"
 
-#define SCAN_ALL UINT32_MAX
-
 static struct sp_share *share_of(struct sp *sp, const struct sp_conn *c)
 {
 	return sp_arena_at(&sp->conns.shares, c->share);
@@ -44,6 +42,12 @@ static void drop(struct sp_share *s, struct sp_app *app)
 	app->nshared--;
 }
 
+static void free_record(struct sp *sp, struct sp_conn *c)
+{
+	sp_arena_free(&sp->conns.shares, c->share);
+	c->share = 0;
+}
+
 void sp_share_free(struct sp *sp, struct sp_conn *c)
 {
 	struct sp_share *s = share_of(sp, c);
@@ -56,30 +60,40 @@ void sp_share_free(struct sp *sp, struct sp_conn *c)
 		if (holds(sp, c, app))
 			drop(s, app);
 	}
-	sp_arena_free(&sp->conns.shares, c->share);
-	c->share = 0;
+	free_record(sp, c);
+}
+
+/* The next connection that has a record; cursor starts at 1. */
+static struct sp_conn *next_shared(struct sp *sp, uint32_t *cursor)
+{
+	const struct sp_arena *a = &sp->conns.shares;
+
+	while (*cursor < a->head->fresh) {
+		const struct sp_share *s = sp_arena_at(a, (*cursor)++);
+
+		if (s->conn != 0)
+			return sp_conn_get(sp, s->conn);
+	}
+	return NULL;
 }
 
 /* ---- fork ---- */
 
-static int share_with(struct sp *sp, struct sp_conn *c, struct sp_app *parent, struct sp_app *child)
+static int new_record(struct sp *sp, struct sp_conn *c)
 {
-	if (c->state != SP_CONN_OPEN)
-		return 0;
-	if (c->share == 0)
-		c->share = sp_arena_alloc(&sp->conns.shares);
+	c->share = sp_arena_alloc(&sp->conns.shares);
 	if (c->share == 0)
 		return -ENOMEM;
-	add(share_of(sp, c), parent);
-	add(share_of(sp, c), child);
+	share_of(sp, c)->conn = c->id;
 	return 0;
 }
 
 /*
- * What lies in the parent's slots; the cores write slot_flow before the program sees the connection. One that the parent has
- * let go of, and its core has not yet moved out of the slot, is not its own any more.
+ * Records without holders for what lies in the parent's slots; the cores write slot_flow before the
+ * program sees the connection. What has holders already may have been let go by the parent, and its
+ * core has not yet moved it out of the slot.
  */
-static int share_slots(struct sp *sp, struct sp_app *parent, struct sp_app *child)
+static int prepare(struct sp *sp, const struct sp_app *parent)
 {
 	const struct fp_app *fa = sp_app_fp(sp, parent);
 	uint32_t slot, id;
@@ -89,33 +103,46 @@ static int share_slots(struct sp *sp, struct sp_app *parent, struct sp_app *chil
 	for (slot = 0; fa != NULL && slot < fa->nslots && err == 0; slot++) {
 		id = tas_load_acq(&fa->slot_flow[slot]);
 		c = id != FP_FLOW_NONE ? sp_conn_get(sp, id) : NULL;
-		if (c != NULL && (c->share == 0 || holds(sp, c, parent)))
-			err = share_with(sp, c, parent, child);
+		if (c != NULL && c->state == SP_CONN_OPEN && c->share == 0)
+			err = new_record(sp, c);
 	}
 	return err;
 }
 
-/* What it holds and has not in a slot. */
-static int share_held(struct sp *sp, struct sp_app *parent, struct sp_app *child)
+static void undo(struct sp *sp)
 {
 	uint32_t cursor = 1;
 	struct sp_conn *c;
-	int err = 0;
 
-	while (parent->nshared != 0 && err == 0 &&
-		(c = sp_conn_next(sp, &cursor, SCAN_ALL)) != NULL) {
-		if (holds(sp, c, parent))
-			err = share_with(sp, c, parent, child);
+	while ((c = next_shared(sp, &cursor)) != NULL) {
+		if (is_empty(share_of(sp, c)))
+			free_record(sp, c);
 	}
-	return err;
+}
+
+static void share_all(struct sp *sp, struct sp_app *parent, struct sp_app *child)
+{
+	uint32_t cursor = 1;
+	struct sp_conn *c;
+
+	while ((c = next_shared(sp, &cursor)) != NULL) {
+		struct sp_share *s = share_of(sp, c);
+
+		if (c->state != SP_CONN_OPEN || !(is_empty(s) || holds(sp, c, parent)))
+			continue;
+		add(s, parent);
+		add(s, child);
+	}
 }
 
 int sp_share_fork(struct sp *sp, struct sp_app *parent, struct sp_app *child)
 {
-	int err = share_slots(sp, parent, child);
+	int err = prepare(sp, parent);
 
 	if (err == 0)
-		err = share_held(sp, parent, child);
+		share_all(sp, parent, child);
+	else
+		undo(sp);
 	return err;
 }
 
@@ -139,8 +166,7 @@ static int let_go(struct sp *sp, struct sp_conn *c, struct sp_app *app)
 
 	drop(s, app);
 	if (is_empty(s)) {
-		sp_arena_free(&sp->conns.shares, c->share);
-		c->share = 0;
+		free_record(sp, c);
 		sp_flow_finish(sp, c);
 		return 0;
 	}
@@ -158,7 +184,7 @@ void sp_share_leave(struct sp *sp, struct sp_app *app, int lives)
 	uint32_t cursor = 1;
 	struct sp_conn *c;
 
-	while (app->nshared != 0 && (c = sp_conn_next(sp, &cursor, SCAN_ALL)) != NULL) {
+	while (app->nshared != 0 && (c = next_shared(sp, &cursor)) != NULL) {
 		if (!holds(sp, c, app))
 			continue;
 		if (lives)

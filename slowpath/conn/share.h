@@ -11,6 +11,8 @@
 
 struct sp_share {
 	uint64_t holders[FP_MAX_APPS / 64]; /* bit per program */
+	uint32_t conn;			    /* whose record it is, 0 = not in use */
+	uint32_t zero;
 };
 
 /* The child will hold what the parent holds. 0 or -ENOMEM: nothing changed. */

@@ -382,6 +382,37 @@ TEST_F(Share, NoRecord_ForkFails)
 		sp_arena_free(&sp->conns.shares, id);
 }
 
+/* Some of its connections could be shared: then none is, and who held one before holds it still. */
+TEST_F(Share, TooFewRecords_NothingChanges)
+{
+	struct sp_conn *held = conn(a, 3), *c = conn(a, 4), *d = conn(a, 5);
+	struct sp_app *b = program(), *child = program();
+	std::vector<uint32_t> all;
+
+	slot_flow(a, 4) = slot_flow(a, 5) = FP_FLOW_NONE;
+	ASSERT_EQ(sp_share_fork(sp, a, b), 0);
+	slot_flow(a, 4) = c->id;
+	slot_flow(a, 5) = d->id;
+	while (uint32_t id = sp_arena_alloc(&sp->conns.shares))
+		all.push_back(id);
+	sp_arena_free(&sp->conns.shares, all.back());
+	all.pop_back();
+	EXPECT_EQ(sp_share_fork(sp, a, child), -ENOMEM);
+	EXPECT_EQ(a->nshared, 1u);
+	EXPECT_EQ(b->nshared, 1u);
+	EXPECT_EQ(child->nshared, 0u);
+	EXPECT_NE(held->share, 0u);
+	EXPECT_EQ(c->share, 0u);
+	EXPECT_EQ(d->share, 0u);
+	EXPECT_EQ(records(), all.size() + 1);
+	for (uint32_t id : all)
+		sp_arena_free(&sp->conns.shares, id);
+	EXPECT_EQ(sp_share_fork(sp, a, child), 0);
+	EXPECT_EQ(a->nshared, 3u);
+	EXPECT_EQ(b->nshared, 1u);
+	EXPECT_EQ(child->nshared, 3u);
+}
+
 /* ---- at random, against a naive model ---- */
 
 class ShareRandom : public Share
