@@ -15,31 +15,71 @@ static struct sp_conn *conn_of(struct sp *sp, const struct fp_event *ev)
 	return c != NULL && c->gen == ev->gen ? c : NULL;
 }
 
-static void taken(struct sp *sp, struct sp_conn *c, uint32_t app_id, uint32_t slot)
-{
-	struct sp_app *app = sp_app_get(sp, app_id);
-	struct sp_listener *l = sp_listener_get(sp, c->listener);
-	int accepted = c->share == 0;
+/*
+ * ---- taken and parked ----
+ * Each core says so in order, but a flow that changes its core between the two has the one in another ring than the other, and they
+ * may be read in either order.
+ */
 
-	sp_accept_clear(sp, c);
-	if (l != NULL)
-		l->accepted += (uint32_t)accepted;
-	c->app = app_id;
-	c->slot = slot;
-	if (app == NULL)
-		return;
-	app->nconns++;
-	app->accepted += (uint32_t)accepted;
-}
-
-static void parked(struct sp *sp, struct sp_conn *c, uint32_t app_id)
+static void out_of_slot(struct sp *sp, struct sp_conn *c)
 {
-	struct sp_app *app = sp_app_get(sp, app_id);
+	struct sp_app *app = sp_app_get(sp, c->app);
 
 	if (app != NULL && app->nconns > 0)
 		app->nconns--;
 	c->app = FP_APP_NONE;
 	c->slot = FP_SLOT_NONE;
+}
+
+/* The other half of what was noted? Then there is nothing more to do about either. */
+static int is_pair(struct sp_conn *c, uint32_t flag, uint32_t app, uint32_t slot)
+{
+	if (!(c->flags & flag) || c->off_app != app || c->off_slot != slot)
+		return 0;
+	c->flags &= ~flag;
+	return 1;
+}
+
+static void note(struct sp_conn *c, uint32_t flag, uint32_t app, uint32_t slot)
+{
+	c->flags = (c->flags & ~(SP_CONN_EARLY | SP_CONN_LATE)) | flag;
+	c->off_app = app;
+	c->off_slot = slot;
+}
+
+static void count_accepted(struct sp_app *app, struct sp_listener *l)
+{
+	if (l != NULL)
+		l->accepted++;
+	if (app != NULL)
+		app->accepted++;
+}
+
+static void taken(struct sp *sp, struct sp_conn *c, uint32_t app_id, uint32_t slot)
+{
+	struct sp_app *app = sp_app_get(sp, app_id);
+
+	sp_accept_clear(sp, c);
+	if (c->share == 0)
+		count_accepted(app, sp_listener_get(sp, c->listener));
+	if (is_pair(c, SP_CONN_EARLY, app_id, slot))
+		return;
+	if (c->app != FP_APP_NONE) {
+		note(c, SP_CONN_LATE, c->app, c->slot);
+		out_of_slot(sp, c);
+	}
+	c->app = app_id;
+	c->slot = slot;
+	if (app != NULL)
+		app->nconns++;
+}
+
+static void parked(struct sp *sp, struct sp_conn *c, uint32_t app, uint32_t slot)
+{
+	if (c->app == app && c->slot == slot)
+		out_of_slot(sp, c);
+	else if (!is_pair(c, SP_CONN_LATE, app, slot))
+		note(c, SP_CONN_EARLY, app, slot);
 }
 
 static void nic_dead(struct sp *sp)
@@ -65,8 +105,8 @@ void sp_event_input(struct sp *sp, const struct fp_event *ev)
 			taken(sp, c, ev->u.taken.app, ev->u.taken.slot);
 		break;
 	case FP_EV_PARKED:
-		if (c != NULL && c->app == ev->u.taken.app)
-			parked(sp, c, ev->u.taken.app);
+		if (c != NULL)
+			parked(sp, c, ev->u.taken.app, ev->u.taken.slot);
 		break;
 	case FP_EV_FEEDBACK:
 		if (c != NULL)

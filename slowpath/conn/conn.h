@@ -37,12 +37,15 @@ enum sp_conn_state {
 #define SP_CONN_PASSIVE 0x0010u
 #define SP_CONN_RETRANS                                                                            \
 	0x0020u /* its SYN or SYN-ACK was sent more than once: no RTT sample (Karn) */
-#define SP_CONN_QUEUED	0x0040u /* in its listener's accept queue, not yet taken */
-#define SP_CONN_HIDDEN	0x0800u /* place not shown yet: its core may not know it */
-#define SP_CONN_TIMER	0x0080u /* in the timer wheel */
-#define SP_CONN_HALF	0x0100u /* counted among the half-open ones */
-#define SP_CONN_ORPHAN	0x0400u /* in its claimer's list of orphans */
-#define SP_CONN_UNSENT	0x1000u /* its SYN waits for the next hop's address */
+#define SP_CONN_QUEUED 0x0040u /* in its listener's accept queue, not yet taken */
+#define SP_CONN_HIDDEN 0x0800u /* place not shown yet: its core may not know it */
+#define SP_CONN_TIMER  0x0080u /* in the timer wheel */
+#define SP_CONN_HALF   0x0100u /* counted among the half-open ones */
+#define SP_CONN_ORPHAN 0x0400u /* in its claimer's list of orphans */
+#define SP_CONN_UNSENT 0x1000u /* its SYN waits for the next hop's address */
+#define SP_CONN_EARLY                                                                              \
+	0x2000u /* event.c: said to have left off_app/off_slot before it was said to be there */
+#define SP_CONN_LATE	0x4000u /* ... not yet said to have left them, though it is elsewhere */
 #define SP_CONN_PEERMAC 0x0200u /* peer_mac is known: frames go back to where the SYN came from */
 
 struct sp_conn {
@@ -69,9 +72,10 @@ struct sp_conn {
 	uint32_t flags;	   /* SP_CONN_* */
 	uint32_t listener; /* 0 = active */
 	uint32_t accept_entry, accept_ticket;
-	uint32_t app, slot; /* 0 and FP_SLOT_NONE while nobody has it */
-	uint32_t share;	    /* share.h: held by several programs, 0 = by `app` alone */
-	uint32_t cc;	    /* index into cc_algos */
+	uint32_t app, slot;	    /* 0 and FP_SLOT_NONE while nobody has it */
+	uint32_t off_app, off_slot; /* of SP_CONN_EARLY and SP_CONN_LATE */
+	uint32_t share;		    /* share.h: held by several programs, 0 = by `app` alone */
+	uint32_t cc;		    /* index into cc_algos */
 	uint64_t cc_sent_ns;
 	struct tas_sockopts opts;
 	struct cc_state cc_state;

@@ -48,6 +48,18 @@ class Share : public SlowPath
 		slot_flow(app, slot) = c->id;
 		taken(c, app, slot);
 	}
+	void parked(struct sp_conn *c, struct sp_app *app, uint32_t slot)
+	{
+		struct fp_event ev = {};
+
+		ev.type = FP_EV_PARKED;
+		ev.id = ev.conn = c->id;
+		ev.gen = c->gen;
+		ev.u.taken.app = app->id;
+		ev.u.taken.slot = slot;
+		fake_event(&ev);
+		sp_round(sp);
+	}
 	struct sp_app *forked(struct sp_app *parent)
 	{
 		struct sp_app *child = program();
@@ -411,6 +423,50 @@ TEST_F(Share, TooFewRecords_NothingChanges)
 	EXPECT_EQ(a->nshared, 3u);
 	EXPECT_EQ(b->nshared, 1u);
 	EXPECT_EQ(child->nshared, 3u);
+}
+
+/* ---- what two cores say of a connection that moved between them, in either order ---- */
+
+TEST_F(Share, TakenBeforeParked_CountsStayRight)
+{
+	struct sp_conn *c = conn(a, 3);
+	struct sp_app *b = forked(a);
+
+	ASSERT_EQ(a->nconns, 1u);
+	taken(c, b, 7);
+	parked(c, a, 3);
+	EXPECT_EQ(a->nconns, 0u);
+	EXPECT_EQ(b->nconns, 1u);
+	EXPECT_EQ(c->app, b->id);
+	/* from one slot of its own to another */
+	taken(c, b, 8);
+	parked(c, b, 7);
+	EXPECT_EQ(b->nconns, 1u);
+	EXPECT_EQ(c->slot, 8u);
+	closed(c, FP_CLOSE_DONE);
+	EXPECT_EQ(a->nconns + b->nconns, 0u);
+}
+
+TEST_F(Share, ParkedBeforeTaken_CountsStayRight)
+{
+	struct sp_conn *c = conn(a, 3);
+	struct sp_app *b = forked(a);
+
+	parked(c, a, 3);
+	parked(c, b, 7);
+	taken(c, b, 7);
+	EXPECT_EQ(a->nconns, 0u);
+	EXPECT_EQ(b->nconns, 0u);
+	EXPECT_EQ(c->app, (uint32_t)FP_APP_NONE);
+	taken(c, b, 7);
+	EXPECT_EQ(b->nconns, 1u) << "the next one counts";
+	parked(c, a, 5);
+	parked(c, b, 7);
+	EXPECT_EQ(b->nconns, 0u);
+	taken(c, a, 5);
+	EXPECT_EQ(a->nconns, 0u);
+	closed(c, FP_CLOSE_DONE);
+	EXPECT_EQ(a->nconns + b->nconns, 0u);
 }
 
 /* ---- at random, against a naive model ---- */
