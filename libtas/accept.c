@@ -86,8 +86,8 @@ static void look_again(struct tas_listen *l, uint32_t from, uint32_t at)
 	}
 }
 
-/* Claims a connection for us: its entry and index, or NULL. */
-static struct tas_accept *claim(struct lt_desc *d, uint32_t *index)
+/* Claims a connection for us: its entry, index and the word we wrote, or NULL. */
+static struct tas_accept *claim(struct lt_desc *d, uint32_t *index, uint64_t *mine)
 {
 	struct tas_listen *l = d->l;
 	uint32_t head, at, n = entries(l);
@@ -102,7 +102,8 @@ static struct tas_accept *claim(struct lt_desc *d, uint32_t *index)
 		w = tas_load_acq(&e->word);
 		if (TAS_ACCEPT_KIND(w) != TAS_ACCEPT_QUEUED)
 			continue;
-		if (tas_cas(&e->word, &w, TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, d->ctx->app, w)))
+		*mine = TAS_ACCEPT_WORD(TAS_ACCEPT_TAKEN, d->ctx->app, w);
+		if (tas_cas(&e->word, &w, *mine))
 			break;
 	}
 	n = head;
@@ -113,13 +114,14 @@ static struct tas_accept *claim(struct lt_desc *d, uint32_t *index)
 	return e;
 }
 
-/* No descriptor could be had: the connection goes back into the queue. */
-static void unclaim(struct lt_desc *d, struct tas_accept *e, uint32_t index)
+/*
+ * No descriptor could be had: the connection goes back into the queue. If that took long, the
+ * service has done so itself, and the word may be another holder's by now.
+ */
+static void unclaim(struct lt_desc *d, struct tas_accept *e, uint32_t index, uint64_t mine)
 {
-	uint64_t w = tas_load(&e->word);
-
 	TAS_YIELD();
-	tas_cas(&e->word, &w, TAS_ACCEPT_WORD(TAS_ACCEPT_QUEUED, 0, w));
+	tas_cas(&e->word, &mine, TAS_ACCEPT_WORD(TAS_ACCEPT_QUEUED, 0, mine));
 	TAS_YIELD();
 	hint_back(d->l, index);
 }
@@ -169,6 +171,7 @@ static int accept_ours(struct lt_desc *d, struct sockaddr *sa, socklen_t *len, i
 {
 	uint32_t keep = LT_D_V6 | LT_D_CORK, slot, index;
 	struct tas_accept *e = NULL;
+	uint64_t mine;
 	struct lt_desc *n;
 	int fd = -EAGAIN;
 
@@ -182,8 +185,8 @@ static int accept_ours(struct lt_desc *d, struct sockaddr *sa, socklen_t *len, i
 	if (slot == LT_NONE) {
 		lt_explain(TAS_X_no_slot);
 		fd = -ENFILE; /* programs know to wait a while */
-	} else if ((e = claim(d, &index)) != NULL && (fd = make_handle(d, flags)) < 0) {
-		unclaim(d, e, index);
+	} else if ((e = claim(d, &index, &mine)) != NULL && (fd = make_handle(d, flags)) < 0) {
+		unclaim(d, e, index, mine);
 	}
 	if (fd < 0) {
 		if (slot != LT_NONE)

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <atomic>
 #include <mutex>
@@ -84,6 +85,37 @@ TEST(accept_queue, what_is_given_back_under_the_moving_hint_is_found)
 	lw_core_poll();
 	lw_close(first);
 	lw_close(second);
+	lw_core_poll();
+	EXPECT_EQ(lw_wrong(), 0u) << lw_first_wrong();
+	lw_close(l);
+}
+
+// A claim that was not made good in time is offered to others: what they took is not ours to give back.
+TEST(accept_queue, without_a_descriptor_only_our_own_claim_goes_back)
+{
+	struct rlimit was, none;
+	int l = lw_listen(true), fd;
+
+	lw_queue(1);
+	ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = was;
+	none.rlim_cur = 0;
+	lw_between_steps([] {
+		if (lw_is_taken(1))
+			lw_other_takes(1);
+	});
+	ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+	fd = lw_accept(l);
+	EXPECT_EQ(errno, EMFILE);
+	setrlimit(RLIMIT_NOFILE, &was);
+	lw_between_steps(nullptr);
+	EXPECT_EQ(fd, -1);
+	EXPECT_TRUE(lw_is_taken(1)) << "it would be accepted twice";
+	lw_other_gives_back(1);
+	fd = lw_accept(l);
+	ASSERT_GE(fd, 0);
+	lw_core_poll();
+	lw_close(fd);
 	lw_core_poll();
 	EXPECT_EQ(lw_wrong(), 0u) << lw_first_wrong();
 	lw_close(l);
