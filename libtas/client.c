@@ -128,14 +128,18 @@ static int exchange(int sock, struct tas_msg *m, int fd, int *fds, uint32_t *nfd
 }
 
 /* The path is read at load: the program may change its environment later. */
-static char path[108] = TAS_SOCKET_DEFAULT;
+static char path[sizeof(((struct sockaddr_un *)0)->sun_path)] = TAS_SOCKET_DEFAULT;
 
 __attribute__((constructor)) static void read_path(void)
 {
 	const char *env = secure_getenv(TAS_SOCKET_ENV);
 
-	if (env != NULL && env[0] != '\0' && strlen(env) < sizeof(path))
+	if (env == NULL || env[0] == '\0')
+		return;
+	if (strlen(env) < sizeof(path))
 		memcpy(path, env, strlen(env) + 1);
+	else
+		path[0] = '\0'; /* nowhere: not the service that happens to be at the default */
 }
 
 /* Signals wait while the daemon is asked, so it may not take for ever. */
@@ -150,8 +154,11 @@ static void limit_wait(int sock, long seconds)
 static int dial(void)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	long s = lt_sys3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), r;
+	long s, r;
 
+	if (path[0] == '\0')
+		return -ENAMETOOLONG;
+	s = lt_sys3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (s < 0)
 		return (int)s;
 	limit_wait((int)s, HELLO_S);

@@ -217,11 +217,24 @@ static const char *choose_socket(const struct conf *c)
 	return env != NULL && *env ? env : TAS_SOCKET_DEFAULT;
 }
 
+/* The command, or one that it starts, may change its directory before it opens its first socket. */
+static const char *absolute(const char *path)
+{
+	char *here, *all = NULL;
+
+	if (path[0] == '/' || (here = getcwd(NULL, 0)) == NULL)
+		return path;
+	if (asprintf(&all, "%s/%s", here, path) < 0)
+		all = NULL;
+	free(here);
+	return all != NULL ? all : path;
+}
+
 int main(int argc, char **argv)
 {
 	struct conf c = {0};
 	int first = parse(argc, argv, &c), err;
-	const char *path = choose_socket(&c);
+	const char *path = absolute(choose_socket(&c));
 
 	err = probe(path);
 	if (err != 0) {
