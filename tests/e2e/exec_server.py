@@ -3,6 +3,9 @@ child and goes on serving too; `drop HOST PORT` accepts a connection whose descr
 import os, socket, sys
 
 
+kept = []
+
+
 def become(*args):
     os.execv(sys.executable, [sys.executable, __file__, *args])
 
@@ -12,6 +15,7 @@ def listener(host, port):
     os.dup2(s.fileno(), 20, inheritable=True)
     extra = socket.create_server((host, int(port) + 1), backlog=4)
     os.set_inheritable(extra.fileno(), False)
+    kept.append(extra)  # or Python closes it at once, and nothing is left for exec to close
     return s
 
 

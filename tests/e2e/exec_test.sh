@@ -8,7 +8,13 @@ SERVER=$(dirname "$0")/exec_server.py
 ask() { "${KERNEL[@]}" timeout 10 python3 -c 'import socket, sys
 c = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=8)
 sys.stdout.write(c.makefile().read())' $TAS_IP "$1"; }
-refused() { ! ask "$1" 2>/dev/null; }
+# By a reset: a listener that nobody accepts from any more would not answer either.
+refused() { "${KERNEL[@]}" timeout 10 python3 -c 'import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=8)
+except ConnectionRefusedError:
+    sys.exit(0)
+sys.exit(1)' $TAS_IP "$1"; }
 
 spawn heir "${TAS[@]}" python3 "$SERVER" listen $TAS_IP 8201
 heir=$PID
