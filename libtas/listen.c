@@ -73,12 +73,17 @@ static int ask_listen(struct lt_desc *d, int fd, struct tas_msg *m)
 	return r;
 }
 
-/* A descriptor's own flag is the program's; underneath the kernel half never blocks. */
+/*
+ * Underneath, the kernel half never blocks. So what the program set is not to be read there: another
+ * process, or one that has gone, may have listened on the same handle before.
+ */
 static void take_nonblock(struct lt_desc *d, int fd)
 {
 	long fl = lt_sys_fcntl(fd, F_GETFL, 0);
+	uint32_t unsaid = 0;
 
-	tas_store(&d->l->nonblock, fl >= 0 && (fl & O_NONBLOCK) ? 1u : 0u);
+	if (tas_cas(&d->l->nonblock_said, &unsaid, 1u))
+		tas_store(&d->l->nonblock, lt_flags(d) & LT_D_NONBLOCK ? 1u : 0u);
 	if (fl >= 0)
 		lt_sys_fcntl(fd, F_SETFL, fl | O_NONBLOCK);
 }

@@ -250,6 +250,7 @@ struct tas_listen {
 	uint32_t listener; /*S*/ /* id, as in tasctl listeners */
 	uint32_t state;	   /*S*/ /* TAS_SOCK_ERROR when it is gone */
 	uint32_t nonblock; /*A*/ /* 1: the kernel half is non-blocking for the program's eyes (F_GETFL) */
+	uint32_t nonblock_said; /*A*/ /* 1: who listened first has said so; from then on only fcntl() and ioctl() change it */
 	uint32_t tail __attribute__((aligned(TAS_CACHELINE))); /*S*/ /* entries put so far */
 	uint32_t head __attribute__((aligned(TAS_CACHELINE))); /*A*/ /* hint: entries before this were taken; takers move it forward */
 	uint32_t wake, waiters; /*SA*/ /* futex for blocking accept, as in tas_sock */

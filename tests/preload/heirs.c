@@ -401,6 +401,92 @@ static void test_exec_listener(void)
 	close(l);
 }
 
+/* ---- children that call listen() themselves on what their parent only bound ---- */
+
+static int bound(void)
+{
+	struct sockaddr_in sa = address(false, 0);
+	int l = socket(AF_INET, SOCK_STREAM, 0);
+
+	CHECK(l >= 0 && bind(l, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	return l;
+}
+
+static pid_t listening_child(int l, int said)
+{
+	int i;
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	CHECK(listen(l, 16) == 0);
+	CHECK(write(said, "x", 1) == 1);
+	for (i = 0; i < 5; i++)
+		serve_one(l);
+	_exit(0);
+}
+
+/* The last comes when nobody listens any more. */
+static void test_child_listens(void)
+{
+	int l = bound(), said[2];
+	char c;
+	pid_t pid[2];
+
+	CHECK(pipe(said) == 0);
+	pid[0] = listening_child(l, said[1]);
+	CHECK(read(said[0], &c, 1) == 1);
+	pid[1] = listening_child(l, said[1]);
+	CHECK(read(said[0], &c, 1) == 1);
+	tell(port_of(l));
+	tell(10);
+	out("child %#x", (unsigned)end_of(pid[0]));
+	out("child %#x", (unsigned)end_of(pid[1]));
+	out("peer got %d", hear());
+	pid[0] = listening_child(l, said[1]);
+	CHECK(read(said[0], &c, 1) == 1);
+	tell(port_of(l));
+	tell(5);
+	out("child %#x", (unsigned)end_of(pid[0]));
+	out("peer got %d", hear());
+	close(l);
+}
+
+static void peer_clients_twice(void)
+{
+	peer_clients();
+	peer_clients();
+}
+
+/* What one of them set before the other listens too. */
+static void test_child_nonblock(void)
+{
+	int l = bound(), go[2];
+	char c;
+	pid_t pid;
+
+	CHECK(pipe(go) == 0);
+	pid = fork();
+	if (pid == 0) {
+		CHECK(read(go[0], &c, 1) == 1);
+		CHECK(listen(l, 16) == 0);
+		result("accept", accept(l, NULL, NULL));
+		out("nonblock %d", (fcntl(l, F_GETFL) & O_NONBLOCK) != 0);
+		_exit(0);
+	}
+	CHECK(listen(l, 16) == 0);
+	nonblock(l);
+	CHECK(write(go[1], "x", 1) == 1);
+	out("child %#x", (unsigned)end_of(pid));
+	close(l);
+	tell(0);
+}
+
+static void peer_idle(void)
+{
+	hear();
+}
+
 static const struct tcase cases[] = {
 	{"half_closed", test_half_closed, peer_sees_end},
 	{"bystander", test_bystander, peer_bystander},
@@ -415,6 +501,8 @@ static const struct tcase cases[] = {
 	{"unseen_shared", test_unseen_shared, peer_sender},
 	{"unseen_listener", test_unseen_listener, peer_clients},
 	{"unseen_serves", test_unseen_serves, peer_clients},
+	{"child_listens", test_child_listens, peer_clients_twice},
+	{"child_nonblock", test_child_nonblock, peer_idle},
 };
 
 /* What the next program does with the descriptor that it inherits. */
