@@ -284,7 +284,7 @@ static void let_takes_finish(struct lt_ctx *c)
 
 void lt_listen_down(struct lt_desc *d)
 {
-	struct tas_msg m = {.type = TAS_CMD_UNLISTEN, .id = d->listener};
+	struct tas_msg m = {.type = TAS_CMD_UNLISTEN, .id = d->listener, .flags = TAS_UNLISTEN_ALL};
 	uint32_t i;
 
 	if (tas_fetch_or(&d->flags, LT_D_DOWN) & LT_D_DOWN || d->ctx == NULL ||

@@ -272,6 +272,8 @@ int lt_shutdown(struct lt_desc *d, int fd, int how)
 	d = lt_fd_check(fd);
 	if (d == NULL || d->kind == LT_UNDECIDED || d->kind == LT_EPOLL)
 		return lt_real.shutdown(fd, how);
+	if (d->kind == LT_LISTEN && !lt_listen_settle(d, fd))
+		return lt_real.shutdown(fd, how);
 	if (d->kind == LT_LISTEN) {
 		if (how == SHUT_RD || how == SHUT_RDWR)
 			lt_listen_down(d);

@@ -137,7 +137,10 @@ int sp_cmd_unlisten(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	(void)rp;
 	if (l == NULL)
 		return -ENOENT;
-	sp_listener_leave(sp, l, app);
+	if (rq->m.flags & TAS_UNLISTEN_ALL)
+		sp_listener_leave_all(sp, l->id);
+	else
+		sp_listener_leave(sp, l, app);
 	return 0;
 }
 

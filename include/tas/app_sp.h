@@ -42,7 +42,7 @@ enum tas_cmd {
 			     *      serve? 0 yes, 1 wildcard (serve in both), -EADDRNOTAVAIL not ours, ... */
 	TAS_CMD_LISTEN,	    /* in: aux = backlog, flags, fd bound kernel socket. out: id = listener, fds: segment */
 	TAS_CMD_JOIN,	    /* in: fd listening kernel socket (inherited or passed). out as LISTEN */
-	TAS_CMD_UNLISTEN,   /* in: id = listener, token as RELEASE: this process holds it no longer */
+	TAS_CMD_UNLISTEN,   /* in: id = listener, token as RELEASE: this process holds it no longer; flags: nor does any other */
 	TAS_CMD_REWAKE,	    /* in: id = listener: a woken exclusive waiter leaves; wake the next */
 	TAS_CMD_CONNECT,    /* in: slot, local address (0 = any), remote address, fd kernel socket.
 			     *      out: laddr/lport chosen, id = flow, aux = gen; the result arrives in the slot's
@@ -67,6 +67,7 @@ enum tas_cmd {
 #define TAS_LISTEN_REUSEPORT 0x1u
 #define TAS_OPT_LISTENER     0x2u
 #define TAS_FORK_CONNS	     0x4u
+#define TAS_UNLISTEN_ALL     0x10u /* as shutdown() does, which is the description's */
 #define TAS_OPT_READ	     0x8u /* SETOPT: change nothing; the reply's opts are those in force */
 
 #define TAS_OPT_MAX 16u /* bytes of an option value that can travel */

@@ -119,6 +119,7 @@ void sp_listener_set_backlog(struct sp *sp, struct sp_listener *l, uint32_t back
 /* Holders. 0, -EALREADY, -EMFILE. When the last one leaves the listener is destroyed. */
 int sp_listener_hold(struct sp *sp, struct sp_listener *l, struct sp_app *app);
 void sp_listener_leave(struct sp *sp, struct sp_listener *l, struct sp_app *app);
+void sp_listener_leave_all(struct sp *sp, uint32_t id);
 int sp_listener_held_by(const struct sp_listener *l, uint32_t app);
 void sp_listeners_free(struct sp *sp);
 

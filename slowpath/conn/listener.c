@@ -336,7 +336,7 @@ static void leave_hung_up(struct sp *sp, uint32_t id, const struct sp_app *asker
 	}
 }
 
-static void leave_all(struct sp *sp, uint32_t id)
+void sp_listener_leave_all(struct sp *sp, uint32_t id)
 {
 	struct sp_listener *l;
 	uint32_t i;
@@ -361,7 +361,7 @@ void sp_listener_make_way(struct sp *sp, const struct sp_listen_args *a, const s
 			continue;
 		if (!a->listening || l->reuseport)
 			return;
-		leave_all(sp, id);
+		sp_listener_leave_all(sp, id);
 		if (sp_listener_get(sp, id) != NULL)
 			return;
 	}

@@ -487,6 +487,33 @@ static void peer_idle(void)
 	hear();
 }
 
+/* shutdown() by one of them is the end of the listener for all. */
+static void test_child_shuts_listener(void)
+{
+	int l = listen_here(0, 5);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		CHECK(shutdown(l, SHUT_RDWR) == 0);
+		_exit(0);
+	}
+	out("child %#x", (unsigned)end_of(pid));
+	tell(1);
+	out("refused %d", hear() == ECONNREFUSED);
+	result("accept", accept(l, NULL, NULL));
+	close(l);
+}
+
+static void peer_refused(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	hear();
+	tell(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 ? 0 : errno);
+	close(fd);
+}
+
 static const struct tcase cases[] = {
 	{"half_closed", test_half_closed, peer_sees_end},
 	{"bystander", test_bystander, peer_bystander},
@@ -503,6 +530,7 @@ static const struct tcase cases[] = {
 	{"unseen_serves", test_unseen_serves, peer_clients},
 	{"child_listens", test_child_listens, peer_clients_twice},
 	{"child_nonblock", test_child_nonblock, peer_idle},
+	{"child_shuts_listener", test_child_shuts_listener, peer_refused},
 };
 
 /* What the next program does with the descriptor that it inherits. */
