@@ -149,7 +149,7 @@ const char *sp_door_error(int err)
 		       "or "
 		       "set socket_group = \"\"";
 	case ENOENT:
-		return "its folder does not exist";
+		return "its folder does not exist: " SP_NO_FOLDER;
 	default:
 		return strerror(-err);
 	}

@@ -7,6 +7,9 @@
 
 #include <stdint.h>
 
+/* What to do about a path whose folder is not there. */
+#define SP_NO_FOLDER "mkdir it, or start by systemd, which makes /run/tas"
+
 struct sp;
 
 /*

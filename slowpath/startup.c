@@ -177,12 +177,18 @@ static int start_nic(struct sp *sp)
 {
 	struct nic_conf nc = {
 		.device = sp->conf.port, .nqueues = sp->conf.cores, .mtu = (uint16_t)sp->conf.mtu};
-	int err = nic_open(&nc, &sp->nic); /* logs its own sentence */
+	char fault[256];
+	int err = sp_host_device(&sp->conf, fault, sizeof(fault));
 
-	if (err == -EPERM || err == -EACCES)
+	if (err != 0) {
+		sp_error("start", "%s", fault);
 		return err;
-	if (err != 0)
+	}
+	err = nic_open(&nc, &sp->nic); /* says itself what is wrong, but for lack of memory */
+	if (err == -ENOMEM)
 		return sp_complain("nic", "cannot open the port", err);
+	if (err != 0)
+		return err;
 	sp->caps = *nic_caps(sp->nic);
 	return 0;
 }
@@ -194,6 +200,10 @@ static void stop_nic(struct sp *sp)
 
 static int start_tap(struct sp *sp)
 {
+	char warning[256];
+
+	if (sp_host_unreached(&sp->conf, warning, sizeof(warning)))
+		sp_warn("start", "%s", warning);
 	if (sp->conf.tap_address[0] == '\0')
 		return 0;
 	return sp_complain("nic", "cannot configure the kernel's side of the tap",

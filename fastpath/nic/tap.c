@@ -217,7 +217,7 @@ static const char *set_up(struct nic *n, struct tap *t, const struct nic_conf *c
 
 	if (!name_free(t->name)) {
 		*err = -EBUSY;
-		return "the interface exists already";
+		return "the interface exists already (another tas?)";
 	}
 	t->ctl = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (t->ctl < 0) {

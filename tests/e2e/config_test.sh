@@ -40,6 +40,16 @@ cpus = [ \"4000\" ];"
 for what in no-such-group no-such-user "$T/absent" 4000 overlaps; do
 	grep -q "not here and now.*$what" "$T/out" || fail "$what is not said: $(cat "$T/out")"
 done
+[ "$(grep -c "$T/absent" "$T/out")" = 1 ] || fail "the folder is said twice: $(cat "$T/out")"
+good no-device "$OK
+port = \"dpdk:00ff:3f:1e.7\";"
+grep -q 'not here and now.*no PCI device 00ff:3f:1e.7' "$T/out" || fail "the PCI device is not said: $(cat "$T/out")"
+good unreached "$OK"
+grep -q 'no tap_address' "$T/out" || fail "that nobody can reach it is not said: $(cat "$T/out")"
+ip -n "$NS_T" addr add "$TAS_IP/32" dev lo
+good taken "$(tas_conf)"
+grep -q "not here and now.*on lo.*address=$TAS_IP" "$T/out" || fail "the kernel's address is not said: $(cat "$T/out")"
+ip -n "$NS_T" addr del "$TAS_IP/32" dev lo
 bad apart 2 "$OK
 tap_address = \"10.98.0.1/24\";"
 
@@ -103,6 +113,13 @@ piped=$(within 30 ip netns exec "$NS_T" "$TAS_BUILD/bin/tas" --config "$T/refuse
 [[ $piped == start:* ]] || fail "in a pipe, whose reader has a time of its own: $piped"
 refused "a group that is not there" 'socket_group = "no-such-group";'
 grep -q 'no-such-group' "$T/out" || fail "the group is not named: $(cat "$T/out")"
+refused "a PCI device that is not there" 'port = "dpdk:00ff:3f:1e.7";
+tap_address = "";'
+grep -q 'no PCI device 00ff:3f:1e.7' "$T/out" || fail "the device is not named: $(cat "$T/out")"
+ip -n "$NS_T" link add tas0 type veth peer name other0
+refused "an interface that is there already" ""
+[ "$(grep -c . "$T/out")" = 1 ] && grep -q 'exists already (another tas?)' "$T/out" || fail "not one line: $(cat "$T/out")"
+ip -n "$NS_T" link del tas0
 echo precious >"$T/file"
 refused "a file in the place of the control socket" "ctl_socket = \"$T/file\";"
 [ "$(cat "$T/file")" = precious ] || fail "the file is gone"
@@ -121,7 +138,20 @@ chmod 755 "$T"
 # One service per socket; a file left by a dead one is no hindrance.
 "$PYTHON" -c "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind('$SOCKET')"
 tas_start
+good running "$(tas_conf)" # a file may be checked while its service runs
+! grep -q 'here and now' "$T/out" || fail "the running service's own tap is held against it: $(cat "$T/out")"
 refused "a second service on the same socket" 'port = "tap:tas1";'
+grep -q 'another service answers there' "$T/out" || fail "the other service is not named: $(cat "$T/out")"
+OTHER="socket = \"$T/other.sock\";
+ctl_socket = \"$T/other-ctl.sock\";
+port = \"tap:tas1\";"
+refused "a second service with the first one's tap_address" "$OTHER
+addresses = [ \"10.99.0.3/24\" ];"
+grep -q "tap_address on another interface, on tas0.*address=$PEER_IP" "$T/out" || fail "the other tap is not named: $(cat "$T/out")"
+good overlap "$(tas_conf "$OTHER
+addresses = [ \"10.99.0.3/24\" ];
+tap_address = \"10.99.0.4/24\";")"
+grep -q 'route for the network of tap_address to tas0' "$T/out" || fail "the other route is not said: $(cat "$T/out")"
 alive "$TAS_PID" && tas_ready >/dev/null || fail "the second service harmed the first"
 tas_stop
 say ok
