@@ -6,7 +6,8 @@
 #   make test-long    soak, 1,000 kills, all programs, fuzzers, ThreadSanitizer (over an hour; TAS_SOAK, TAS_FUZZ_S: seconds)
 #   make format       clang-format in place          make check-format   the same, as a check
 #   make tidy         clang-tidy with the checks of .clang-tidy
-#   make install      DESTDIR and PREFIX are honoured
+#   make install      DESTDIR and PREFIX are honoured; builds what it installs
+#   make uninstall    with the same DESTDIR; the configuration stays
 #   make clean        remove what the build made     make distclean      remove build/
 
 BUILD	:= build
@@ -19,7 +20,14 @@ SETUP	:= tests/lib/setup.sh
 CTEST	:= ctest --output-on-failure --no-tests=error -j $(JOBS)
 SOURCES	= $(shell git ls-files '*.c' '*.h' '*.cc')
 
-.PHONY: all build product asan tsan fuzz setup servers demo test test-long format check-format tidy install clean distclean
+.PHONY: all build product asan tsan fuzz setup servers demo test test-long format check-format tidy install uninstall clean distclean
+
+# At once, not after ten minutes of building.
+ifneq ($(filter demo test test-long,$(MAKECMDGOALS)),)
+ifneq ($(shell id -u),0)
+$(error make $(MAKECMDGOALS) needs root: it makes network namespaces and taps)
+endif
+endif
 
 all: build
 
@@ -78,8 +86,18 @@ tidy: build
 	@$(SETUP) tidy
 	@git ls-files 'fastpath/*.c' 'slowpath/*.c' 'libtas/*.c' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet --extra-arg=-Wno-ignored-optimization-argument 2>/dev/null
 
-install: build
+install: product
 	@DESTDIR=$(DESTDIR) cmake --install $(BUILD)
+
+# What the last install of this tree wrote, but for the operator's configuration.
+INSTALLED = $(BUILD)/install_manifest.txt
+
+uninstall:
+	@[ -e $(INSTALLED) ] || { echo "make uninstall: no $(INSTALLED): nothing was installed from here" >&2; exit 1; }
+	@grep -v '/etc/tas\.conf$$' $(INSTALLED) | while IFS= read -r file; do rm -fv "$(DESTDIR)$$file"; done
+	@sed -n 's|/nginx-tas\.conf$$||p' $(INSTALLED) | while IFS= read -r doc; do \
+		[ ! -d "$(DESTDIR)$$doc" ] || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$doc"; done
+	@echo "tas.conf, the group tas and what systemctl has enabled stay."
 
 clean:
 	@[ ! -e $(BUILD)/build.ninja ] || cmake --build $(BUILD) --target clean

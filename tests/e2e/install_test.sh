@@ -49,4 +49,20 @@ within 60 env DESTDIR="$T/root" cmake --install "$TAS_BUILD" >"$T/install.log" 2
 found libtas.so
 needed=$(objdump -p "$FOUND" | awk '/NEEDED/ { print $2 }' | grep -vE '^(libc\.so\.6|ld-linux.*)$' || :)
 [ -z "$needed" ] || fail "libtas.so needs $needed"
+
+# What make does with it: builds no tests for an install, takes everything away again but the configuration.
+MAKE=(env -u MAKEFLAGS make --no-print-directory -f "$TAS_SRC/Makefile" -C "$TAS_SRC" BUILD="$TAS_BUILD" DESTDIR="$T/root")
+within 20 "${MAKE[@]}" -n install >"$T/out" 2>&1 || fail "make -n install: $(cat "$T/out")"
+[ "$(grep -c -- '--build' "$T/out")" = "$(grep -c -- '--target product' "$T/out")" ] || fail "make install builds more than it installs: $(cat "$T/out")"
+within 20 "${MAKE[@]}" uninstall >"$T/out" 2>&1 || fail "make uninstall: $(cat "$T/out")"
+left=$(find "$T/root" ! -type d)
+[ "$left" = "$conf" ] || fail "make uninstall left: $left"
+[ "$(cat "$conf")" = '# mine' ] || fail "make uninstall touched the operator's tas.conf"
+within 20 "${MAKE[@]}" uninstall >"$T/out" 2>&1 || fail "a second make uninstall: $(cat "$T/out")"
+
+# Without root: said at once.
+for goal in demo test; do
+	! (cd / && within 20 setpriv --reuid=65534 --regid=65534 --clear-groups env -u MAKEFLAGS make -n -f - $goal) <"$TAS_SRC/Makefile" >"$T/out" 2>&1 || fail "make $goal does not want root"
+	grep -q "make $goal needs root" "$T/out" || fail "make $goal does not say that it needs root: $(cat "$T/out")"
+done
 say ok
