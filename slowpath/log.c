@@ -53,11 +53,11 @@ static size_t clamp(size_t used, int added)
 	return n < LINE_MAX_BYTES - 1 ? n : LINE_MAX_BYTES - 2;
 }
 
-enum sink { SINK_UNKNOWN, SINK_JOURNAL, SINK_DATED, SINK_PLAIN };
+enum sink { SINK_UNKNOWN, SINK_JOURNAL, SINK_DATED };
 
 /*
- * Is standard error the journal? sd-daemon(3): JOURNAL_STREAM names it by device and inode. A terminal
- * and a file add nothing to a line; whoever reads a pipe has the time of its own.
+ * Is standard error the journal? sd-daemon(3): JOURNAL_STREAM names it by device and inode. A terminal,
+ * a file and a pipe add nothing to a line.
  */
 static enum sink find_sink(void)
 {
@@ -65,12 +65,10 @@ static enum sink find_sink(void)
 	unsigned long long dev, ino;
 	struct stat st;
 
-	if (fstat(STDERR_FILENO, &st) != 0)
-		return SINK_PLAIN;
-	if (stream != NULL && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 && st.st_dev == dev &&
-		st.st_ino == ino)
+	if (stream != NULL && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
+		fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino)
 		return SINK_JOURNAL;
-	return S_ISREG(st.st_mode) || isatty(STDERR_FILENO) ? SINK_DATED : SINK_PLAIN;
+	return SINK_DATED;
 }
 
 static const char *level_name(enum sp_log_level level)
@@ -87,7 +85,7 @@ static const char *level_name(enum sp_log_level level)
 	}
 }
 
-/* What stands before the module: "<6>", or "2026-11-21 15:04:05.678 info ", or nothing. */
+/* What stands before the module: "<6>", or "2026-11-21 15:04:05.678 info ". */
 static size_t head(char *line, size_t room, enum sp_log_level level)
 {
 	static enum sink sink;
@@ -99,8 +97,7 @@ static size_t head(char *line, size_t room, enum sp_log_level level)
 		sink = find_sink();
 	if (sink == SINK_JOURNAL)
 		return clamp(0, snprintf(line, room, "<%d>", (int)level));
-	if (sink == SINK_PLAIN || clock_gettime(CLOCK_REALTIME, &now) != 0 ||
-		localtime_r(&now.tv_sec, &tm) == NULL)
+	if (clock_gettime(CLOCK_REALTIME, &now) != 0 || localtime_r(&now.tv_sec, &tm) == NULL)
 		return 0;
 	n = strftime(line, room, "%Y-%m-%d %H:%M:%S", &tm);
 	return clamp(n, snprintf(line + n, room - n, ".%03ld %s ", now.tv_nsec / 1000000,

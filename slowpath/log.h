@@ -1,10 +1,9 @@
 /*
  * log.h - one line per event: "module: text key=value", on stderr.
  *
- * Into the journal (JOURNAL_STREAM names standard error) a line starts with its priority, <3> to <7>; on a terminal and
- * in a file with time and level. What a packet or
- * a program can cause goes through sp_log_limited: at most `burst` lines a second per call site,
- * the rest is counted and told. Owner: slow path thread (start-up code of other modules may log
+ * Into the journal (JOURNAL_STREAM names standard error) a line starts with its priority, <3> to
+ * <7>; elsewhere with time and level. What a packet or a program can cause goes through
+ * sp_log_limited: at most `burst` lines a second per call site, the rest is counted and told. Owner: slow path thread (start-up code of other modules may log
  * too: a line is one write).
  */
 #ifndef SP_LOG_H
