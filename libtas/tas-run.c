@@ -3,8 +3,8 @@
  * [--] COMMAND [ARG]...`
  *
  * Sets LD_PRELOAD (ours first, what was there after it) and TAS_SOCKET, then execs: same process
- * id. When no service answers, says so in one line and runs the command on the kernel's stack, or
- * with --require does not run it. Exit status as env(1): 125 tas-run itself failed, 126 the command
+ * id. When no service answers, or a preloaded library does not reach the command, says so in one line
+ * and runs the command on the kernel's stack, or with --require does not run it. Exit status as env(1): 125 tas-run itself failed, 126 the command
  * cannot be run, 127 it was not found.
  */
 #include <errno.h>
@@ -18,6 +18,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "tas-run-program.h"
 #include "tas/app_sp.h"
 #include "tas/region.h"
 
@@ -33,7 +34,9 @@ static const char help[] =
 	"Runs COMMAND with its TCP sockets served by the tas service.\n"
 	"  -s, --socket SOCKET  registration socket (default $TAS_SOCKET, else " TAS_SOCKET_DEFAULT
 	")\n"
-	"      --require        fail when no service answers, instead of using the kernel's TCP\n"
+	"      --require        fail when no service answers, or COMMAND is a program that a "
+	"preloaded\n"
+	"                       library does not reach, instead of using the kernel's TCP\n"
 	"      --explain        each process says at its end what did not go through tas, and why\n"
 	"      --version        print the version\n"
 	"      --help           print this text\n";
@@ -234,15 +237,19 @@ int main(int argc, char **argv)
 {
 	struct conf c = {0};
 	int first = parse(argc, argv, &c), err;
-	const char *path = absolute(choose_socket(&c));
+	const char *path = absolute(choose_socket(&c)), *why = NULL, *then;
 
+	then = c.require ? "not running the command" : "using the kernel's TCP";
 	err = probe(path);
-	if (err != 0) {
-		complain(path, err,
-			c.require ? "not running the command" : "using the kernel's TCP");
-		if (c.require)
-			return EXIT_SELF;
-	}
+	if (err != 0)
+		complain(path, err, then);
+	else
+		why = program_out_of_reach(argv[first]);
+	if (why != NULL)
+		fprintf(stderr, "tas-run: %s %s, where a preloaded library does not reach: %s\n",
+			argv[first], why, then);
+	if (c.require && (err != 0 || why != NULL))
+		return EXIT_SELF;
 	if (set_preload() != 0 || setenv(TAS_SOCKET_ENV, path, 1) != 0)
 		return EXIT_SELF;
 	if (c.explain && setenv(TAS_EXPLAIN_ENV, "1", 1) != 0)
