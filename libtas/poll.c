@@ -100,6 +100,8 @@ static void split(struct set *s)
 			s->listeners++;
 		if (d->kind == LT_EPOLL)
 			lt_epoll_watched(d);
+		if (s->c == NULL) /* a child's first call: what came just now opened it */
+			s->c = lt_context();
 		s->queues |= queues_of(s, d);
 	}
 }

@@ -514,6 +514,135 @@ static void peer_refused(void)
 	close(fd);
 }
 
+/* ---- the first thing that a child does with what it inherited is to wait for it ---- */
+
+#define PATIENCE_S 20
+
+static int wait_poll(int fd)
+{
+	struct pollfd p = {fd, POLLIN, 0};
+
+	return poll(&p, 1, PATIENCE_S * 1000);
+}
+
+static int wait_ppoll(int fd)
+{
+	struct pollfd p[2] = {{-1, POLLIN, 0}, {fd, POLLIN, 0}};
+	struct timespec ts = {.tv_sec = PATIENCE_S};
+
+	return ppoll(p, 2, &ts, NULL);
+}
+
+static int wait_select(int fd)
+{
+	struct timeval tv = {.tv_sec = PATIENCE_S};
+	fd_set set;
+
+	FD_ZERO(&set);
+	FD_SET(fd, &set);
+	return select(fd + 1, &set, NULL, NULL, &tv);
+}
+
+static int wait_pselect(int fd)
+{
+	struct timespec ts = {.tv_sec = PATIENCE_S};
+	fd_set set;
+
+	FD_ZERO(&set);
+	FD_SET(fd, &set);
+	return pselect(fd + 1, &set, NULL, NULL, &ts, NULL);
+}
+
+static int wait_epoll_poll(int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+	int ep = epoll_create1(0);
+
+	CHECK(ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) == 0);
+	return wait_poll(ep);
+}
+
+/* The grandchild lets the peer send, once the child waits in most runs. */
+static void wait_as_child(int fd, int (*wait)(int fd), unsigned delay_us)
+{
+	char buf[8];
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		usleep(delay_us);
+		tell(1);
+		_exit(0);
+	}
+	if (delay_us == 0)
+		out("grandchild %#x", (unsigned)end_of(pid));
+	result("wait", wait(fd));
+	result("recv", recv(fd, buf, 5, MSG_DONTWAIT));
+	_exit(0);
+}
+
+static void wait_forked_twice(int (*wait)(int fd), unsigned delay_us)
+{
+	int fd = accepted();
+	pid_t pid = fork();
+
+	if (pid == 0)
+		wait_as_child(fd, wait, delay_us);
+	close(fd);
+	out("child %#x", (unsigned)end_of(pid));
+}
+
+static void test_first_wait(void)
+{
+	static int (*const waits[])(int fd) = {
+		wait_poll, wait_ppoll, wait_select, wait_pselect, wait_epoll_poll};
+	size_t i;
+
+	for (i = 0; i < 2 * sizeof(waits) / sizeof(waits[0]); i++) {
+		out("wait %zu", i);
+		wait_forked_twice(waits[i / 2], i % 2 * 100000);
+	}
+	tell(0);
+}
+
+/* Five bytes on a connection of its own each time. */
+static void peer_first_wait(void)
+{
+	int port, fd;
+
+	while ((port = hear()) != 0) {
+		struct sockaddr_in sa = address(false, port);
+
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		CHECK(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+		hear();
+		say_to(fd, "hello");
+		close(fd);
+	}
+}
+
+static void test_first_wait_listener(void)
+{
+	struct pollfd p;
+	int l = listen_here(0, 16);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pid = fork();
+		if (pid == 0) {
+			usleep(100000);
+			tell(1);
+			_exit(0);
+		}
+		p = (struct pollfd){l, POLLIN, 0};
+		result("wait", poll(&p, 1, PATIENCE_S * 1000));
+		serve_one(l);
+		_exit(0);
+	}
+	close(l);
+	out("child %#x", (unsigned)end_of(pid));
+	out("peer got %d", hear());
+}
+
 static const struct tcase cases[] = {
 	{"half_closed", test_half_closed, peer_sees_end},
 	{"bystander", test_bystander, peer_bystander},
@@ -531,6 +660,8 @@ static const struct tcase cases[] = {
 	{"child_listens", test_child_listens, peer_clients_twice},
 	{"child_nonblock", test_child_nonblock, peer_idle},
 	{"child_shuts_listener", test_child_shuts_listener, peer_refused},
+	{"first_wait", test_first_wait, peer_first_wait},
+	{"first_wait_listener", test_first_wait_listener, peer_clients},
 };
 
 /* What the next program does with the descriptor that it inherits. */
