@@ -13,6 +13,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "tas/app_sp.h"
 
 int client_open(struct client *c, const char *path)
 {
@@ -82,6 +83,8 @@ int client_call(struct client *c, struct tas_ctl_request *q)
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	if (len == 0)
 		return -ECONNRESET;
+	if (len >= (ssize_t)sizeof(c->head.magic) && c->head.magic == TAS_CMD_MAGIC)
+		return -EPROTOTYPE; /* the answer that programs get */
 	if (msg.msg_flags & MSG_TRUNC || !reply_fits(c, q, len))
 		return -EBADMSG;
 	return c->head.status;
@@ -101,9 +104,8 @@ int client_complain(const struct client *c, int err)
 	switch (-err) {
 	case ENOENT:
 	case ECONNREFUSED:
-		fprintf(stderr,
-			"no tas service answers at %s: is it running? (systemctl status tas)\n",
-			c->path);
+		fprintf(stderr, "no tas service answers at %s: is it running?%s\n", c->path,
+			access("/run/systemd/system", F_OK) == 0 ? " (systemctl status tas)" : "");
 		break;
 	case EACCES:
 		fprintf(stderr, "not allowed to open %s: be root, or a member of its group\n",
@@ -119,6 +121,12 @@ int client_complain(const struct client *c, int err)
 	case ECONNRESET:
 	case EPIPE:
 		fprintf(stderr, "the tas service at %s ended the connection\n", c->path);
+		break;
+	case EPROTOTYPE:
+		fprintf(stderr,
+			"programs register at %s: tasctl wants the control socket, ctl_socket in "
+			"tas.conf\n",
+			c->path);
 		break;
 	case EPROTONOSUPPORT:
 	case EOPNOTSUPP:

@@ -11,15 +11,30 @@
 #include "show.h"
 #include "tas/region.h"
 
-/* Nothing to print. */
+/* For people, one line; a program has the exit status. */
+static void say_done(const struct options *o)
+{
+	if (o->json)
+		return;
+	if (o->command == CMD_KILL)
+		printf("flow %u.%u was reset\n", o->id, o->gen);
+	else if (o->command == CMD_DRAIN)
+		puts("draining: no new programs and connections until a restart; the others "
+		     "go on (tasctl status)");
+}
+
 static int steer(struct client *c, const struct options *o, enum tas_ctl_op op)
 {
 	struct tas_ctl_request q;
+	int err;
 
 	client_request(&q, op);
 	q.id = o->id;
 	q.gen = op == TAS_CTL_MOVE_GROUP ? o->core : o->gen;
-	return client_call(c, &q);
+	err = client_call(c, &q);
+	if (err == 0)
+		say_done(o);
+	return err;
 }
 
 static int run(struct client *c, const struct options *o)

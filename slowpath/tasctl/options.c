@@ -76,7 +76,7 @@ void options_help(void)
 {
 	size_t i;
 
-	printf("usage: tasctl [options] command [id]\n\n");
+	printf("usage: tasctl [options] [command [argument ...]]\n\n");
 	for (i = 0; i < NCOMMANDS; i++)
 		printf("  %-10s %-10s %s\n", commands[i].name,
 			commands[i].takes & TAKES_ID	  ? "ID"
@@ -86,12 +86,13 @@ void options_help(void)
 	printf("\n"
 	       "  -s, --socket PATH    control socket of the service (" TAS_CTL_SOCKET_DEFAULT ")\n"
 	       "  -w, --watch SECONDS  repeat, with rates for what grows\n"
-	       "  -c, --count N        with -w: N times\n"
+	       "  -c, --count N        with -w: N times; without it: once\n"
 	       "      --json           for programs\n"
 	       "      --explain        with apps: what of them does not go through tas, and why\n"
 	       "      --pid PID, --app ID, --port PORT, --addr ADDRESS, --net N, --state "
 	       "STATE[,...]\n"
-	       "                       only what matches all of these\n"
+	       "                       only the flows, listeners or apps that match all of these\n"
+	       "                       (N: 0, the only net so far)\n"
 	       "      --version, --help\n");
 }
 

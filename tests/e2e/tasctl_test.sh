@@ -62,7 +62,8 @@ tas_json flows 'all("pid" in r and "state" in r for r in rows)' || fail "rows wi
 id=$(tas_json flows "rows[0]['id']")
 within 20 "${CTL[@]}" flow "$id" >"$T/out" || fail "tasctl flow $id: status $?"
 grep -q "$PEER_IP" "$T/out" || fail "tasctl flow $id: $(cat "$T/out")"
-within 20 "${CTL[@]}" kill "$id" || fail "tasctl kill $id: status $?"
+within 20 "${CTL[@]}" kill "$id" >"$T/out" || fail "tasctl kill $id: status $?"
+[ "$(cat "$T/out")" = "flow $id was reset" ] || fail "tasctl kill says: $(cat "$T/out")"
 two_left() { [ "$(tas_json flows 'len(rows)')" = 2 ]; }
 wait_for 20 "the flow to go" two_left
 expect_fail "there is no flow $id" "${CTL[@]}" kill "$id"
@@ -84,6 +85,7 @@ expect_fail "there is no flow $id" "${CTL[@]}" kill "$id"
 expect_fail 'not a flow id' "${CTL[@]}" kill "${id%.*}"
 expect_fail 'no flow' "${CTL[@]}" flow 4294967295.1
 
+expect_fail 'programs register at .*control socket' "$TAS_BUILD/bin/tasctl" -s "$SOCKET"
 expect_fail . "${CTL[@]}" frobnicate
 expect_fail . "${CTL[@]}" flows --no-such-option
 expect_fail . "${CTL[@]}" flows --port 99999
@@ -96,7 +98,8 @@ finish "$PEER" 60 || fail "the peer ended with $?"
 grep -q 'ended 3' "$T/peer.log" || fail "the peer saw: $(cat "$T/peer.log")"
 
 # Draining: no new programs or connections, and it is said.
-within 20 "${CTL[@]}" drain || fail "tasctl drain: status $?"
+within 20 "${CTL[@]}" drain >"$T/out" || fail "tasctl drain: status $?"
+grep -q '^draining: ' "$T/out" && [ "$(wc -l <"$T/out")" = 1 ] || fail "tasctl drain says: $(cat "$T/out")"
 ! within 20 "${TAS[@]}" true 2>"$T/err" || fail "a program joined a draining service"
 grep -q "draining" "$T/err" || fail "tas-run while draining: $(cat "$T/err")"
 tas_down
