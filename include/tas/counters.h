@@ -45,7 +45,7 @@
 	X(cc_feedback, "messages", "feedback messages to congestion control")                                          \
 	X(drop_rx_error, "frames", "the device could not hand over: longer than its buffers")                          \
 	X(drop_short, "frames", "shorter than its headers say")                                                        \
-	X(drop_ethertype, "frames", "not IPv4, IPv6 or ARP")                                                           \
+	X(drop_ethertype, "frames", "not IPv4 or ARP; IPv6 is not served yet")                                         \
 	X(drop_not_for_us, "frames", "destination address not served")                                                 \
 	X(drop_ip_header, "frames", "malformed IP header")                                                             \
 	X(drop_ip_checksum, "frames", "wrong IP header checksum")                                                      \

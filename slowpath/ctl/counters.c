@@ -58,6 +58,7 @@ static int is_noise(const struct counter *c)
 		NAME_OF(tas_fp_counters, drop_ip_proto),
 		NAME_OF(tas_fp_counters, drop_bad_rst),
 		NAME_OF(tas_fp_counters, drop_closed_data),
+		NAME_OF(tas_fp_counters, drop_msg_flow),
 		NAME_OF(tas_sp_counters, drop_stray),
 		NAME_OF(tas_sp_counters, drop_icmp_bad),
 		NAME_OF(tas_sp_counters, drop_icmp_rate),

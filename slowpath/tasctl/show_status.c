@@ -146,7 +146,8 @@ static void print_load(const struct tas_ctl_status *s)
 		"drops)",
 		(unsigned long long)(s->drops - s->noise), (unsigned long long)s->refused);
 	line("ignored",
-		"%llu frames or segments that were nobody's or came too late: no loss (tasctl "
+		"%llu frames, segments or messages that were nobody's or came too late: no loss "
+		"(tasctl "
 		"drops)",
 		(unsigned long long)s->noise);
 }

@@ -344,6 +344,7 @@ int fake_start(
 	sp.net.addrs[0].plen = 120;
 	for (i = 0; i < ncores; i++) {
 		counters[i].drop_short = 3;
+		counters[i].drop_msg_flow = 4;
 		counters[i].busy_ns = 1500000000ull;
 	}
 	sp.cnt.drop_stray = 5;

@@ -407,7 +407,7 @@ TEST_F(Tasctl, Status_tells_what_other_tools_do_not_see)
 	EXPECT_TRUE(o.has("10.0.0.1/24"));
 	EXPECT_TRUE(o.has("10 of 10 open"));
 	EXPECT_FALSE(o.has("DRAINING"));
-	EXPECT_TRUE(o.has("lost here")) << o.out;
+	EXPECT_TRUE(o.has(" 6 frames or segments lost here")) << o.out;
 	EXPECT_TRUE(o.has("no loss")) << o.out;
 	EXPECT_FALSE(run("cores").has("-1")) << run("cores").out;
 	EXPECT_EQ(run("drain").status, 0);
