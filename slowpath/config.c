@@ -168,8 +168,10 @@ static int set_text(struct sp_config *conf, const struct option_row *row, const 
 		return set_list(conf, row, w, text);
 	errno = 0;
 	value = strtoull(text, &end, row->kind == MODE ? 8 : 10);
-	if (errno != 0 || end == text || *end != '\0' || text[0] == '-')
+	if (end == text || *end != '\0' || text[0] == '-')
 		return sp_config_fail(w, row->name, "\"%s\" is not a number", text);
+	if (errno != 0)
+		value = UINT64_MAX;
 	return set_number(conf, row, w, value);
 }
 
@@ -213,8 +215,11 @@ static int set_setting(struct sp_config *conf, const struct option_row *row,
 		if (type != CONFIG_TYPE_INT && type != CONFIG_TYPE_INT64)
 			return sp_config_fail(w, row->name, "must be a number%s",
 				row->kind == MODE ? " or an octal string" : "");
-		if (config_setting_get_int64(s) < 0)
-			return sp_config_fail(w, row->name, "must not be negative");
+		if (config_setting_get_int64(s) < 0) /* libconfig wraps what is too large */
+			return sp_config_fail(w, row->name,
+				"is negative or too large: must be between %llu and %llu %s",
+				(unsigned long long)row->min, (unsigned long long)row->max,
+				row->unit);
 		if (row->kind == MODE) /* written in decimal digits that mean octal */
 			return sp_config_fail(
 				w, row->name, "must be an octal string such as \"0660\"");
@@ -228,43 +233,65 @@ static int set_setting(struct sp_config *conf, const struct option_row *row,
 	return set_text(conf, row, w, text);
 }
 
-static int load_file(struct sp_config *conf, struct sp_origin *origin, const char *file,
-	config_t *lc, char *err, uint32_t err_len)
+/* The file as libconfig understands it: 0, or -EINVAL with the place of the first thing that it does not. */
+static int read_file(const char *file, config_t *lc, char *err, uint32_t err_len)
 {
-	config_setting_t *root;
-	int i;
+	const char *what;
 
 	errno = 0;
 	if (config_read_file(lc, file) != CONFIG_TRUE) {
 		const char *in = config_error_file(lc); /* another one, where files are included */
+		const char *hint = "a line is NAME = VALUE; with VALUE a number, a \"text\" in "
+				   "quotes or a list [ \"a\", \"b\" ]";
 
+		what = config_error_text(lc);
+		if (what != NULL && strstr(what, "duplicate") != NULL)
+			hint = "an option is set once: remove one of the two";
 		if (config_error_type(lc) == CONFIG_ERR_FILE_IO)
 			snprintf(err, err_len, "%s: %s", file,
 				errno != 0 ? strerror(errno) : "is no file");
 		else
-			snprintf(err, err_len,
-				"%s:%d: %s (a line is NAME = VALUE; with VALUE a "
-				"number, a \"text\" in quotes or a list [ \"a\", \"b\" ])",
-				in != NULL ? in : file, config_error_line(lc),
-				config_error_text(lc));
+			snprintf(err, err_len, "%s:%d: %s (%s)", in != NULL ? in : file,
+				config_error_line(lc), what, hint);
 		return -EINVAL;
 	}
+	return 0;
+}
+
+static int load_file(struct sp_config *conf, struct sp_origin *origin, const char *file,
+	config_t *lc, char *err, uint32_t err_len)
+{
+	config_setting_t *root;
+	char *at = err; /* a line for each mistake, as long as there is room */
+	int i, rc = read_file(file, lc, err, err_len);
+
+	if (rc != 0)
+		return rc;
 	root = config_root_setting(lc);
-	for (i = 0; i < config_setting_length(root); i++) {
+	for (i = 0; i < config_setting_length(root) && at + 2 < err + err_len; i++) {
 		const config_setting_t *s = config_setting_get_elem(root, (unsigned)i);
 		const char *name = config_setting_name(s);
 		const struct option_row *row = find_row(name);
 		const char *in = config_setting_source_file(s);
-		struct sp_where w = {
-			in != NULL ? in : file, (int)config_setting_source_line(s), err, err_len};
+		struct sp_where w = {in != NULL ? in : file, (int)config_setting_source_line(s), at,
+			(uint32_t)(err + err_len - at)};
 
+		if (rc != 0) {
+			*w.err++ = '\n';
+			w.err_len--;
+		}
+		w.err[0] = '\0';
 		if (row == NULL)
-			return sp_config_fail(&w, name, "unknown option");
-		if (set_setting(conf, row, &w, s) != 0)
-			return -EINVAL;
-		origin->line[row - rows] = w.line;
+			sp_config_fail(&w, name, "unknown option");
+		else if (set_setting(conf, row, &w, s) == 0)
+			origin->line[row - rows] = w.line;
+		if (w.err[0] != '\0') {
+			at = w.err + strlen(w.err);
+			rc = -EINVAL;
+		}
 	}
-	return 0;
+	*at = '\0';
+	return rc;
 }
 
 static int load_defaults(struct sp_config *conf, char *err, uint32_t err_len)
@@ -440,6 +467,19 @@ int sp_config_line(const struct sp_origin *origin, const char *name)
 	return row != NULL ? origin->line[row - rows] : 0;
 }
 
+static int is_fault(const struct option_row *row)
+{
+	return strncmp(row->name, "fault_", strlen("fault_")) == 0;
+}
+
+static void help_row(FILE *out, const struct option_row *row)
+{
+	fprintf(out, "  %-20s %s", row->name, row->help);
+	if (row->unit[0] != '\0')
+		fprintf(out, " [%s]", row->unit);
+	fprintf(out, " (%s)\n", row->def[0] != '\0' ? row->def : "none");
+}
+
 void sp_config_help(FILE *out)
 {
 	size_t i;
@@ -455,10 +495,13 @@ void sp_config_help(FILE *out)
 	      "Options, in the file as OPTION = VALUE; and here as --OPTION=VALUE:\n",
 		out);
 	for (i = 0; i < NROWS; i++) {
-		fprintf(out, "  %-20s %s", rows[i].name, rows[i].help);
-		if (rows[i].unit[0] != '\0')
-			fprintf(out, " [%s]", rows[i].unit);
-		fprintf(out, " (%s)\n", rows[i].def[0] != '\0' ? rows[i].def : "none");
+		if (!is_fault(&rows[i]))
+			help_row(out, &rows[i]);
+	}
+	fputs("\nFor tests only, they harm frames on purpose:\n", out);
+	for (i = 0; i < NROWS; i++) {
+		if (is_fault(&rows[i]))
+			help_row(out, &rows[i]);
 	}
 }
 

@@ -41,7 +41,8 @@ struct sp_config_args {
 
 /*
  * Fills *conf from defaults, then the file named on the command line, then the command line, and
- * checks all of it. 0, or -EINVAL with one sentence in err ("FILE:LINE: ..." or "--name: ...").
+ * checks all of it. 0, or -EINVAL with a sentence in err ("FILE:LINE: ..." or "--name: ..."); a line
+ * for each option of the file that is wrong by itself.
  */
 int sp_config_load(struct sp_config *conf, struct sp_config_args *args, int argc, char **argv,
 	char *err, uint32_t err_len);

@@ -157,6 +157,14 @@ static int is_served(const struct sp_config *conf, const uint8_t addr[16])
 	return 0;
 }
 
+static int bad_address(
+	const struct checker *k, const char *name, const char *text, const char *form)
+{
+	if (strchr(text, ':') != NULL)
+		return fail(k, name, "\"%s\": IPv6 is not served, only IPv4", text);
+	return fail(k, name, "\"%s\" is not %s", text, form);
+}
+
 static int check_addresses(const struct checker *k)
 {
 	const struct sp_list *list = &k->conf->addresses;
@@ -164,10 +172,13 @@ static int check_addresses(const struct checker *k)
 	uint32_t i, j;
 
 	if (list->n == 0)
-		return fail(k, "addresses", "at least one address to serve is needed");
+		return fail(k, "addresses", "at least one address to serve is needed%s",
+			k->origin->file == NULL ? "; without -c no file is read, as in `tas -c "
+						  "/etc/tas.conf`"
+						: "");
 	for (i = 0; i < list->n; i++) {
 		if (sp_parse_prefix(list->item[i], addr[i], &plen) != 0)
-			return fail(k, "addresses", "\"%s\" is not ADDRESS/PREFIX", list->item[i]);
+			return bad_address(k, "addresses", list->item[i], "ADDRESS/PREFIX");
 		if (!is_host(addr[i], plen))
 			return fail(
 				k, "addresses", "\"%s\" cannot be a host's address", list->item[i]);
@@ -213,8 +224,7 @@ static int check_routes(const struct checker *k)
 		const char *text = k->conf->routes.item[i];
 
 		if (sp_parse_route(text, addr, &plen, gateway, &has_gateway) != 0)
-			return fail(
-				k, "routes", "\"%s\" is not PREFIX or PREFIX via GATEWAY", text);
+			return bad_address(k, "routes", text, "PREFIX or PREFIX via GATEWAY");
 		fault = has_gateway ? gateway_fault(k->conf, gateway) : NULL;
 		if (fault != NULL)
 			return fail(k, "routes", "\"%s\": the gateway %s", text, fault);
@@ -222,7 +232,7 @@ static int check_routes(const struct checker *k)
 	if (k->conf->gateway[0] == '\0')
 		return 0;
 	if (parse_addr(k->conf->gateway, strlen(k->conf->gateway), gateway) != 0)
-		return fail(k, "gateway", "\"%s\" is not an address", k->conf->gateway);
+		return bad_address(k, "gateway", k->conf->gateway, "an address");
 	fault = gateway_fault(k->conf, gateway);
 	return fault != NULL ? fail(k, "gateway", "%s %s", k->conf->gateway, fault) : 0;
 }
@@ -264,7 +274,7 @@ static int check_tap(const struct checker *k)
 	if (strncmp(k->conf->port, "tap:", 4) != 0)
 		return fail(k, "tap_address", "only a tap port has a kernel's side");
 	if (sp_parse_prefix(k->conf->tap_address, addr, &plen) != 0)
-		return fail(k, "tap_address", "\"%s\" is not ADDRESS/PREFIX", k->conf->tap_address);
+		return bad_address(k, "tap_address", k->conf->tap_address, "ADDRESS/PREFIX");
 	if (!is_host(addr, plen))
 		return fail(k, "tap_address", "\"%s\" cannot be a host's address",
 			k->conf->tap_address);

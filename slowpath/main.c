@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "sp.h"
 #include "startup.h"
 #include "tas/region.h"
@@ -21,6 +22,16 @@ static int show(const struct sp_config_args *args)
 	return EXIT_SUCCESS;
 }
 
+/* A line for each mistake. */
+static int refuse(char *err)
+{
+	char *rest = NULL, *line;
+
+	for (line = strtok_r(err, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+		fprintf(stderr, "tas: %s\n", line);
+	return EXIT_FAILURE;
+}
+
 static int run(struct sp *sp)
 {
 	int err = sp_start(sp);
@@ -37,14 +48,13 @@ int main(int argc, char **argv)
 	struct sp *sp = &daemon_state;
 	struct sp_config_args args;
 	enum sp_log_level level;
-	char err[512];
+	char err[4096];
 	int rc = sp_config_load(&sp->conf, &args, argc, argv, err, sizeof(err));
 
 	if (args.help || args.help_config || args.version)
 		return show(&args);
 	if (rc != 0) {
-		fprintf(stderr, "tas: %s\n", err);
-		return EXIT_FAILURE;
+		return refuse(err);
 	}
 	if (args.check) {
 		puts("tas: the options are fine");

@@ -468,4 +468,5 @@ void sp_stop(struct sp *sp)
 		usleep(1000);
 	}
 	undo(sp, NSTEPS);
+	sp_info("tas", "stopped");
 }

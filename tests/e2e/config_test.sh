@@ -74,6 +74,25 @@ bad entry 1 'addresses = [
 	"10.99.0.2/24",
 	"10.99.0/24x" ];'
 grep -qF '"10.99.0/24x"' "$T/out" || fail "the entry is not named: $(cat "$T/out")"
+# Every line that is wrong is named, unless the language itself is.
+bad first 2 "$OK
+coers = 1;
+max_flows = 5;
+mtu = 1500;
+cc = 7;"
+for line in 3 5; do
+	grep -qF "tas: $T/first.conf:$line:" "$T/out" || fail "line $line is not named: $(cat "$T/out")"
+done
+[ "$(wc -l <"$T/out")" = 3 ] || fail "not three lines: $(cat "$T/out")"
+bad large 2 "$OK
+max_flows = 2147483649;"
+grep -q 'too large' "$T/out" || fail "a number that is too large: $(cat "$T/out")"
+bad ipv6 1 'addresses = [ "fd00::2/64" ];'
+grep -q 'IPv6 is not served' "$T/out" || fail "an IPv6 address: $(cat "$T/out")"
+bad twice 2 "$OK
+$OK"
+grep -q 'set once' "$T/out" || fail "an option set twice: $(cat "$T/out")"
+! within 20 "$TAS_BUILD/bin/tas" >"$T/out" 2>&1 && grep -q 'tas -c /etc/tas.conf' "$T/out" || fail "without -c: $(cat "$T/out")"
 bad cc 2 "$OK
 cc = \"vegetarian\";"
 bad ports 2 "$OK
@@ -154,4 +173,5 @@ tap_address = \"10.99.0.4/24\";")"
 grep -q 'route for the network of tap_address to tas0' "$T/out" || fail "the other route is not said: $(cat "$T/out")"
 alive "$TAS_PID" && tas_ready >/dev/null || fail "the second service harmed the first"
 tas_stop
+[[ $(tail -n 1 "$T/tas-$TAS_STARTS.log") == *" info tas: stopped" ]] || fail "the last line: $(tail -n 1 "$T/tas-$TAS_STARTS.log")"
 say ok

@@ -126,6 +126,20 @@ TEST_F(Config, CommandLine_OverFile_AnyOrder)
 	EXPECT_STREQ(conf.addresses.item[0], "10.0.0.7/24");
 }
 
+TEST_F(Config, File_Mistakes_AllNamed_AsLongAsThereIsRoom)
+{
+	std::string g = good, at = std::string(path), many;
+
+	EXPECT_NE(file(g + "coers = 2;\ncores = 3;\nmax_flows = 1;\n"), 0);
+	EXPECT_EQ(std::string(err),
+		at + ":2: coers: unknown option\n" + at +
+			":4: max_flows: must be between 16 and 16777216 connections");
+	for (int i = 0; i < 100; i++)
+		many += "unknown" + std::to_string(i) + " = 1;\n";
+	refused(g + many, 2, "unknown7: unknown option");
+	EXPECT_LT(strlen(err), sizeof(err));
+}
+
 TEST_F(Config, File_Mistakes_PlaceIsNamed)
 {
 	std::string g = good;
@@ -196,7 +210,7 @@ TEST_F(Config, CommandLine_Mistakes_OptionIsNamed)
 		{{"--addresses=1.2.3.4/24,,5.6.7.8"}, "--addresses: empty entry"},
 		{{}, "--addresses: at least one address"},
 		{{"-c", "/nonexistent/tas.conf"}, "/nonexistent/tas.conf: No such file"},
-		{{"--max_flows=99999999999999999999"}, "is not a number"},
+		{{"--max_flows=99999999999999999999"}, "must be between 16 and"},
 	};
 	for (auto &k : cases) {
 		EXPECT_NE(load(k.words), 0);
