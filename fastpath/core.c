@@ -182,9 +182,11 @@ static void block(struct fp_core *core, uint64_t ns)
 	uint64_t before = fp_now_ns();
 
 	ns = TAS_PATIENCE(ns, UINT64_MAX);
+	tas_store(&core->slept, FP_ASLEEP | ((core->cnt.sleep_ns - before) & ~FP_ASLEEP));
 	epoll_pwait2(core->epoll_fd, ev, 8, ns == UINT64_MAX ? NULL : &ts, NULL);
 	core->cnt.sleeps++;
 	core->cnt.sleep_ns += fp_now_ns() - before;
+	tas_store(&core->slept, core->cnt.sleep_ns);
 }
 
 /*

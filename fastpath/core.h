@@ -177,6 +177,8 @@ struct fp_core {
 	 * core_sleep). */
 	uint32_t sleeping __attribute__((aligned(TAS_CACHELINE)));
 	uint32_t sleep_seq; /* changes with each announcement, never 0 */
+	uint64_t slept;	    /* for fp_slept_ns: cnt.sleep_ns; while blocked FP_ASLEEP and that less
+			       the time when it began */
 	int epoll_fd, wake_fd;
 	uint32_t cpu;
 	uint32_t reading; /* 1 + listener whose segment is being read, read by fp_listener_set (L1)
@@ -184,6 +186,8 @@ struct fp_core {
 	pthread_t thread;
 	int started;
 } __attribute__((aligned(4096))); /* whole pages, so that each core has its own on its NUMA node */
+
+#define FP_ASLEEP (1ull << 63)
 
 /* App 0's chunks: the stack of free ones, and who has how many. */
 struct fp_own {

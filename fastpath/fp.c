@@ -207,6 +207,18 @@ const struct tas_fp_counters *fp_counters(struct fp *fp, uint32_t core)
 	return &fp->cores[core].cnt;
 }
 
+/* One word says both when it fell asleep and how long it had slept before, so that no sleep counts
+ * twice or not at all when it ends just now. */
+uint64_t fp_slept_ns(const struct fp *fp, uint32_t core)
+{
+	uint64_t slept = tas_load_acq(&fp->cores[core].slept);
+
+	if (!(slept & FP_ASLEEP))
+		return slept;
+	slept = (slept + fp_now_ns()) & ~FP_ASLEEP;
+	return slept < FP_ASLEEP / 2 ? slept : 0; /* its CPU's clock is a little ahead */
+}
+
 uint32_t fp_ncores(const struct fp *fp)
 {
 	return fp->ncores;

@@ -170,6 +170,8 @@ int fp_flow_info(struct fp *fp, uint32_t flow, struct fp_flow_info *out);
 
 /* Counters of a core: read relaxed. */
 const struct tas_fp_counters *fp_counters(struct fp *fp, uint32_t core);
+/* sleep_ns of a core with the part of a sleep that still goes on. Any thread. */
+uint64_t fp_slept_ns(const struct fp *fp, uint32_t core);
 uint32_t fp_ncores(const struct fp *fp);
 
 /* Ticks of the TSC a second as measured; 0 = there is no TSC that runs evenly. Any thread. */

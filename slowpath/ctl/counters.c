@@ -37,6 +37,14 @@ static uint64_t value_of(const void *counters, const struct counter *c)
 	return tas_load((const uint64_t *)(const void *)((const char *)counters + c->offset));
 }
 
+/* A core that sleeps has not counted this sleep yet. */
+static uint64_t value_now(struct sp *sp, uint32_t core, const void *base, const struct counter *c)
+{
+	if (core != TAS_CTL_SLOW_PATH && c->offset == offsetof(struct tas_fp_counters, sleep_ns))
+		return fp_slept_ns(sp->fp, core);
+	return value_of(base, c);
+}
+
 static int is_drop(const struct counter *c)
 {
 	return strncmp(c->name, "drop_", 5) == 0;
@@ -105,7 +113,7 @@ int ctl_page_counters(struct sp *sp, const struct tas_ctl_request *q, struct ctl
 		}
 		row->core = core;
 		row->flags = is_drop(c) || is_refusal(c) ? TAS_CTL_C_REASON : 0;
-		row->value = value_of(base, c);
+		row->value = value_now(sp, core, base, c);
 		strcpy(row->name, c->name);
 		strcpy(row->unit, c->unit);
 		strcpy(row->help, c->help);
@@ -143,7 +151,6 @@ static void core_row(struct sp *sp, uint32_t core, struct tas_ctl_core *row)
 	row->now_ns = sp->now_ns;
 #define COPY(name) row->name = tas_load(&c->name)
 	COPY(busy_ns);
-	COPY(sleep_ns);
 	COPY(loops);
 	COPY(loops_busy);
 	COPY(sleeps);
@@ -160,6 +167,7 @@ static void core_row(struct sp *sp, uint32_t core, struct tas_ctl_core *row)
 	COPY(app_wakes);
 	COPY(exceptions);
 #undef COPY
+	row->sleep_ns = fp_slept_ns(sp->fp, core);
 	row->groups = sp_groups_of(sp, core);
 }
 

@@ -219,6 +219,13 @@ const struct tas_fp_counters *fp_counters(struct fp *fp, uint32_t core)
 	return &counters[core];
 }
 
+/* Each core sleeps half of the time, and has not woken yet. */
+uint64_t fp_slept_ns(const struct fp *fp, uint32_t core)
+{
+	(void)fp;
+	return counters[core].sleep_ns + (sp.now_ns - sp.started_ns) / 2;
+}
+
 void sp_conn_abort(struct sp *s, struct sp_conn *c, int error)
 {
 	(void)s;

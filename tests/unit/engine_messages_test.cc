@@ -156,6 +156,31 @@ TEST(Messages, CoreAndProgramAsleep_BothAreWoken)
 	fp_stop(e.fp);
 }
 
+/* Also what of it is not over yet. */
+TEST(Messages, CoreAsleep_ItsSleepCounts)
+{
+	uint64_t start = fp_now_ns(), first, then, sleeps;
+	Engine e(1, true, 100, start);
+	int i;
+
+	ASSERT_EQ(fp_start(e.fp), 0);
+	for (i = 0; i < 5000 && fp_slept_ns(e.fp, 0) == 0; i++)
+		usleep(1000);
+	ASSERT_GT(fp_slept_ns(e.fp, 0), 0u);
+	do { /* until both looks are in one sleep */
+		sleeps = tas_load(&e.core().cnt.sleeps);
+		first = fp_slept_ns(e.fp, 0);
+		usleep(10000);
+		then = fp_slept_ns(e.fp, 0);
+	} while (!(tas_load(&e.core().slept) & FP_ASLEEP) ||
+		 tas_load(&e.core().cnt.sleeps) != sleeps);
+	EXPECT_GE(then - first, 10000000u);
+	EXPECT_LE(then, fp_now_ns() - start);
+	fp_stop(e.fp);
+	EXPECT_EQ(fp_slept_ns(e.fp, 0), e.cnt().sleep_ns);
+	EXPECT_GE(e.cnt().sleep_ns, then);
+}
+
 TEST(Messages, SentBeforeTheStop_AreTaken)
 {
 	Engine e(1, true, 100, fp_now_ns());

@@ -361,6 +361,7 @@ TEST_F(Tasctl, Watch_shows_rates)
 		EXPECT_NEAR(json_number(line, "bytes_out_per_s", flow5), 2e6, 2);
 	}
 	EXPECT_NEAR(json_number(c.out, "busy_share"), 0.25, 0.001) << c.out;
+	EXPECT_NEAR(json_number(c.out, "asleep_share"), 0.5, 0.001) << c.out;
 }
 
 TEST_F(Tasctl, Busy_share_once_is_since_the_start)
@@ -368,6 +369,8 @@ TEST_F(Tasctl, Busy_share_once_is_since_the_start)
 	serve(1, 0, 0, 0);
 	EXPECT_NEAR(json_number(run("cores --json").out, "busy_share"), 1.5 / 6, 0.001);
 	EXPECT_TRUE(run("cores").has("25.0%")) << run("cores").out;
+	EXPECT_NEAR(json_number(run("cores --json").out, "asleep_share"), 0.5, 0.001);
+	EXPECT_EQ(json_number(run("status --json").out, "sleep_ns"), 3e9);
 }
 
 TEST_F(Tasctl, Drops_name_every_reason_once_with_help)
