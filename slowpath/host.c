@@ -81,6 +81,14 @@ static const char *tap_name(const struct sp_config *conf)
 	return strncmp(conf->port, "tap:", 4) == 0 ? conf->port + 4 : "";
 }
 
+/* An address may carry a label, "tas0:x": ip-address(8). */
+static int is_on(const char *label, const char *name)
+{
+	size_t len = strcspn(label, ":");
+
+	return strlen(name) == len && strncmp(label, name, len) == 0;
+}
+
 /* An address of the kernel's on interface `name`, in network order: 0, or -EADDRINUSE with a sentence in err. */
 static int check_taken(
 	const struct sp_config *conf, const char *name, uint32_t v4, char *err, uint32_t err_len)
@@ -96,7 +104,7 @@ static int check_taken(
 			name, text);
 		return -EADDRINUSE;
 	}
-	if (conf->tap_address[0] == '\0' || strcmp(name, tap_name(conf)) == 0 ||
+	if (conf->tap_address[0] == '\0' || is_on(name, tap_name(conf)) ||
 		sp_parse_prefix(conf->tap_address, addr, &plen) != 0 || tas_addr_v4(addr) != v4)
 		return 0;
 	snprintf(err, err_len,
@@ -153,7 +161,7 @@ static int is_used(const char *name)
 		return 0;
 	for (a = list; a != NULL; a = a->ifa_next)
 		found |= a->ifa_addr != NULL && a->ifa_addr->sa_family == AF_INET &&
-			 strcmp(a->ifa_name, name) == 0;
+			 is_on(a->ifa_name, name);
 	freeifaddrs(list);
 	return found;
 }

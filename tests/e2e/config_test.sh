@@ -50,6 +50,14 @@ ip -n "$NS_T" addr add "$TAS_IP/32" dev lo
 good taken "$(tas_conf)"
 grep -q "not here and now.*on lo.*address=$TAS_IP" "$T/out" || fail "the kernel's address is not said: $(cat "$T/out")"
 ip -n "$NS_T" addr del "$TAS_IP/32" dev lo
+# What the kernel has on the tap itself is in order, under a label too.
+ip -n "$NS_T" tuntap add dev tas0 mode tap
+ip -n "$NS_T" addr add "$PEER_IP/24" dev tas0 label tas0:mine
+good labelled "$(tas_conf)"
+! grep -q 'here and now' "$T/out" || fail "an address of the tap's own: $(cat "$T/out")"
+good labelled-only "$OK"
+! grep -q 'here and now.*tap_address' "$T/out" || fail "an address of the tap's own: $(cat "$T/out")"
+ip -n "$NS_T" tuntap del dev tas0 mode tap
 bad apart 2 "$OK
 tap_address = \"10.98.0.1/24\";"
 
