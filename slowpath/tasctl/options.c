@@ -23,6 +23,7 @@ enum {
 	OPT_NET,
 	OPT_JSON,
 	OPT_EXPLAIN,
+	OPT_ALL,
 	OPT_VERSION
 };
 
@@ -38,6 +39,7 @@ static const struct option long_options[] = {
 	{"net", required_argument, NULL, OPT_NET},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"explain", no_argument, NULL, OPT_EXPLAIN},
+	{"all", no_argument, NULL, OPT_ALL},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -62,7 +64,7 @@ static const struct {
 	{"apps", CMD_APPS, TAKES_WATCH | TAKES_FILTER, "programs"},
 	{"app", CMD_APP, TAKES_ID, "one program, and why its sockets are the kernel's"},
 	{"cores", CMD_CORES, TAKES_WATCH, "fast-path cores"},
-	{"drops", CMD_DROPS, TAKES_WATCH, "every reason to drop or refuse, with its count"},
+	{"drops", CMD_DROPS, TAKES_WATCH, "what was dropped or refused, by reason"},
 	{"counters", CMD_COUNTERS, TAKES_WATCH, "every counter, summed over the cores"},
 	{"kill", CMD_KILL, TAKES_ID, "reset a connection"},
 	{"drain", CMD_DRAIN, 0, "take no new programs and connections; what exists goes on"},
@@ -89,6 +91,7 @@ void options_help(void)
 	       "  -c, --count N        with -w: N times; without it: once\n"
 	       "      --json           for programs\n"
 	       "      --explain        with apps: what of them does not go through tas, and why\n"
+	       "      --all            with drops: the reasons that never occurred, too\n"
 	       "      --pid PID, --app ID, --port PORT, --addr ADDRESS, --net N, --state "
 	       "STATE[,...]\n"
 	       "                       only the flows, listeners or apps that match all of these\n"
@@ -213,6 +216,9 @@ static int option(struct options *o, int opt, const char *arg)
 	case OPT_EXPLAIN:
 		o->explain = 1;
 		return 0;
+	case OPT_ALL:
+		o->all = 1;
+		return 0;
 	case 'h':
 		o->command = CMD_HELP;
 		return 0;
@@ -234,6 +240,8 @@ static int check_fits(const struct options *o, uint32_t takes, const char *id)
 		return refuse("filters do not go with", o->name);
 	if (o->explain && o->command != CMD_APPS)
 		return refuse("--explain goes with apps, not with", o->name);
+	if (o->all && o->command != CMD_DROPS)
+		return refuse("--all goes with drops, not with", o->name);
 	if (o->watch_ms != 0 && !(takes & TAKES_WATCH))
 		return refuse("-w does not go with", o->name);
 	return 0;

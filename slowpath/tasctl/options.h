@@ -35,6 +35,7 @@ struct options {
 	uint32_t core;	   /* move-group */
 	uint8_t json;
 	uint8_t explain; /* apps: what they counted instead */
+	uint8_t all;	 /* drops: also those that did not happen */
 };
 
 /* 0, or the exit status after one sentence on standard error. */

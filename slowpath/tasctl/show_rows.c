@@ -118,6 +118,25 @@ static struct view view_of(const struct run *r, uint32_t i)
 	return v;
 }
 
+/* A reason that never occurred says nothing to a reader; programs get all. */
+static int is_left_out(const struct run *r, uint32_t i)
+{
+	const struct tas_ctl_counter *c;
+
+	if (!r->reasons || r->options->all || r->options->json)
+		return 0;
+	c = sample_at(&r->now, r->table, i);
+	return c->value == 0;
+}
+
+static void print_none(struct run *r)
+{
+	if (r->reasons)
+		puts("none: nothing was dropped or refused (--all lists the reasons)");
+	else
+		table_rows(&r->printer, NULL, 0);
+}
+
 /* Prints the rows of the sample. */
 static void print(struct run *r)
 {
@@ -125,6 +144,8 @@ static void print(struct run *r)
 	uint32_t i, n = 0;
 
 	for (i = 0; i < r->now.n; i++) {
+		if (is_left_out(r, i))
+			continue;
 		views[n++] = view_of(r, i);
 		if (r->options->json) {
 			json_row(&r->json, NULL, r->table, &views[--n]);
@@ -133,7 +154,7 @@ static void print(struct run *r)
 			n = 0;
 		}
 	}
-	if (!r->options->json && (n > 0 || !r->printer.headed))
+	if (!r->options->json && n > 0)
 		table_rows(&r->printer, views, n);
 }
 
@@ -179,7 +200,7 @@ static void end(struct run *r)
 {
 	if (!r->options->json) {
 		if (!r->printer.headed)
-			table_rows(&r->printer, NULL, 0);
+			print_none(r);
 		return;
 	}
 	json_close(&r->json, ']');

@@ -455,6 +455,17 @@ void fake_set_state(uint32_t id, uint32_t flags)
 	pthread_mutex_unlock(&lock);
 }
 
+void fake_clear_reasons(void)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&lock);
+	for (i = 0; i < sp.ncores; i++)
+		counters[i].drop_short = counters[i].drop_msg_flow = 0;
+	sp.cnt.drop_stray = sp.cnt.refuse_msg = 0;
+	pthread_mutex_unlock(&lock);
+}
+
 void fake_set_comm(const char *comm)
 {
 	uint32_t i;

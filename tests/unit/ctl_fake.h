@@ -24,6 +24,7 @@ int fake_drained(void);
 uint32_t fake_looked_max(void); /* most connection records looked at by one request */
 void fake_advance(uint64_t ns); /* time passes and every growing figure grows */
 void fake_set_state(uint32_t id, uint32_t fp_flags);
+void fake_clear_reasons(void);	      /* nothing was dropped or refused */
 void fake_set_comm(const char *comm); /* name of all programs */
 /* What program `app` (1 to 4; 4 has no memory yet) says it counted. */
 void fake_explain(uint32_t app, uint32_t row, uint64_t value);

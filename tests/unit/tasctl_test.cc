@@ -207,12 +207,12 @@ TEST_F(Tasctl, A_socket_without_a_listener_is_the_same)
 
 TEST_F(Tasctl, Usage_errors_exit_with_2_and_one_sentence)
 {
-	for (const char *args : {"nonsense", "app", "app x", "app 0", "--explain flows", "flow",
-		     "flow 0", "flow x", "flow 1 2", "kill", "flow 9", "kill 9", "flow 9.",
-		     "flow .9", "flow 9.0", "flow 9.16x", "kill 9.-16", "flow 99999999999999999.1",
-		     "flows --pid x", "flows --pid -1", "flows --port 65536", "flows --addr 1.2.3",
-		     "flows --state open", "-w 0 flows", "-w x flows", "-w 1 drain", "-c 0 flows",
-		     "cores --pid 3", "drain now"}) {
+	for (const char *args : {"nonsense", "app", "app x", "app 0", "--explain flows",
+		     "--all counters", "flow", "flow 0", "flow x", "flow 1 2", "kill", "flow 9",
+		     "kill 9", "flow 9.", "flow .9", "flow 9.0", "flow 9.16x", "kill 9.-16",
+		     "flow 99999999999999999.1", "flows --pid x", "flows --pid -1",
+		     "flows --port 65536", "flows --addr 1.2.3", "flows --state open", "-w 0 flows",
+		     "-w x flows", "-w 1 drain", "-c 0 flows", "cores --pid 3", "drain now"}) {
 		Output o = run(args);
 
 		EXPECT_EQ(o.status, 2) << args << ": " << o.out;
@@ -376,7 +376,7 @@ TEST_F(Tasctl, Busy_share_once_is_since_the_start)
 TEST_F(Tasctl, Drops_name_every_reason_once_with_help)
 {
 	serve(3, 0, 0, 0);
-	Output o = run("drops");
+	Output o = run("drops --all");
 	std::map<std::string, int> names;
 
 	for (auto &line : o.lines()) {
@@ -396,6 +396,28 @@ TEST_F(Tasctl, Drops_name_every_reason_once_with_help)
 	std::string json = run("drops --json").out;
 	EXPECT_EQ(json_number(json, "value", json.find("{\"value\":9,") - 1),
 		9); /* 3 on each of 3 cores */
+	EXPECT_NE(json.find("drop_gso"), std::string::npos) << "JSON has all";
+}
+
+TEST_F(Tasctl, Drops_are_those_that_happened)
+{
+	serve(3, 0, 0, 0);
+	Output o = run("drops");
+
+	ASSERT_EQ(o.lines().size(), 5u) << o.out;
+	EXPECT_TRUE(o.lines()[0].find("COUNT") != std::string::npos) << o.out;
+	for (const char *name : {"drop_short", "drop_msg_flow", "drop_stray", "refuse_msg"})
+		EXPECT_TRUE(o.has(name)) << name;
+	/* What does not grow now is not gone. */
+	EXPECT_EQ(run("drops -w 0.1 -c 1").lines().size(), 5u);
+	EXPECT_GT(run("drops --all -w 0.1 -c 1").lines().size(), 40u);
+	fake_clear_reasons();
+	o = run("drops");
+	ASSERT_EQ(o.lines().size(), 1u) << o.out;
+	EXPECT_EQ(o.out.rfind("none", 0), 0u) << o.out;
+	EXPECT_EQ(run("drops -w 0.1 -c 1").lines().size(), 1u);
+	EXPECT_TRUE(run("counters").has("drop_short")) << "every counter";
+	EXPECT_TRUE(JsonReader::valid(run("drops --json").lines()[0]));
 }
 
 TEST_F(Tasctl, Status_tells_what_other_tools_do_not_see)
