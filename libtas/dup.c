@@ -6,7 +6,6 @@
  * dup(2), close(2), close_range(2).
  */
 #include <linux/close_range.h>
-#include <stdio.h>
 #include "lt.h"
 
 /* `to` has become a copy of `from`. */
@@ -71,17 +70,6 @@ int lt_close(int fd)
 	lt_fd_drop(fd); /* also right when the number was closed behind our back and is something
 			   else */
 	return lt_real.close(fd);
-}
-
-int lt_fclose(FILE *f)
-{
-	int fd = fileno(f), r;
-
-	if (lt_fd_get(fd) == NULL)
-		return lt_real.fclose(f);
-	r = lt_real.fclose(f);
-	lt_fd_drop(fd);
-	return r;
 }
 
 /* Applies `close_range` to the stretches between our hidden descriptors. */

@@ -30,11 +30,17 @@ static void close_all(struct lt_ctx *c)
 
 /* Not in a child that shares this memory or was made behind our back: the connections are its
  * parent's. */
-__attribute__((destructor)) static void at_exit(void)
+static void at_exit(void)
 {
 	if (lt_context() != NULL && (uint32_t)lt_sys1(SYS_getpid, 0) == tas_load(&lt_pid))
 		close_all(lt_context());
 	lt_explain_report();
+}
+
+__attribute__((destructor)) static void after_exit(void)
+{
+	lt_stdio_flush();
+	at_exit();
 }
 
 /* Registered before the program's own handlers, so it runs after them. */

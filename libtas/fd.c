@@ -178,6 +178,8 @@ void lt_fd_put(int fd, struct lt_desc *d)
 	tas_fetch_add(&d->refs, 1u);
 	raise_top((uint32_t)fd);
 	tas_store_rel(&lt_tab[fd], lt_desc_index(d) + 1);
+	if (lt_unlikely(fd <= 2) && d->kind != LT_EPOLL)
+		lt_stdio_follow(fd);
 }
 
 /* The last descriptor of this process is gone. */

@@ -104,6 +104,7 @@ static void child(const struct tas_msg *m)
 	lt_sleepers_fork_child();
 	lt_epoll_fork_child();
 	lt_share_fork_child();
+	lt_stdio_fork_child();
 	lt_client_fork_child(m);
 	clean_table(m != NULL);
 }

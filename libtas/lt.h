@@ -473,6 +473,11 @@ static inline void lt_home(struct lt_desc *d)
 		lt_claim(d, tas_load(&d->life));
 }
 
+/* stdio.c */
+void lt_stdio_follow(int fd); /* 0, 1 or 2 is ours now: so is its stream */
+void lt_stdio_flush(void);
+void lt_stdio_fork_child(void);
+
 /* sendfile.c */
 ssize_t lt_sendfile_common(struct lt_desc *d, int in_fd, off_t *offset, size_t count);
 

@@ -44,6 +44,12 @@
 	{                                                                    \
 		lt_##name args;                                              \
 	}
+#define LT_STREAM(name, params, args)                                        \
+	LT_EXPORT FILE *wrap_##name params __asm__(#name);                   \
+	FILE *wrap_##name params                                             \
+	{                                                                    \
+		return lt_##name args;                                       \
+	}
 #include "intercept.def"
 
 #define LT_ALIAS(name, of)                                                   \

@@ -30,6 +30,16 @@
 		if (lt_real.name != first_##name)             \
 			lt_real.name args;                    \
 	}
+#define LT_STREAM(name, params, args)                         \
+	static FILE *first_##name params                      \
+	{                                                     \
+		lt_real_init();                               \
+		if (lt_real.name == first_##name) {           \
+			errno = ENOSYS;                       \
+			return NULL;                          \
+		}                                             \
+		return lt_real.name args;                     \
+	}
 #define LT_VA(ret, name, params, args, last)                  \
 	static ret first_##name params                        \
 	{                                                     \
@@ -53,6 +63,7 @@ struct lt_real lt_real = {
 #define LT_FD LT_DATA
 #define LT_ANY LT_DATA
 #define LT_VOID(name, params, args) .name = first_##name,
+#define LT_STREAM LT_VOID
 #define LT_VA(ret, name, params, args, last) .name = first_##name,
 #include "intercept.def"
 };
@@ -71,6 +82,7 @@ void lt_real_init(void)
 #define LT_FD LT_DATA
 #define LT_ANY LT_DATA
 #define LT_VOID(name, params, args) resolve(&lt_real.name, #name);
+#define LT_STREAM LT_VOID
 #define LT_VA(ret, name, params, args, last) resolve(&lt_real.name, #name);
 #include "intercept.def"
 }

@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -26,6 +27,7 @@ struct lt_real {
 #define LT_FD(ret, name, params, args) ret(*name) params;
 #define LT_ANY(ret, name, params, args) ret(*name) params;
 #define LT_VOID(name, params, args) void(*name) params;
+#define LT_STREAM(name, params, args) FILE *(*name) params;
 #define LT_VA(ret, name, params, args, last) ret(*name) params;
 #include "intercept.def"
 };
@@ -37,6 +39,7 @@ void lt_real_init(void);
 #define LT_DATA(ret, name, params, args) ret lt_##name(struct lt_desc *d, LT_UNWRAP params);
 #define LT_FD LT_DATA
 #define LT_ANY(ret, name, params, args) ret lt_##name params;
+#define LT_STREAM(name, params, args) FILE *lt_##name params;
 #define LT_VOID(name, params, args) void lt_##name params;
 #include "intercept.def"
 /* clang-format on */
