@@ -73,7 +73,10 @@ static void mark(struct lt_desc *d)
 
 	if (!lt_conn_bound(d) && !(lt_flags(d) & LT_D_CONNECTING))
 		lt_conn_wait(d, d->life, LT_WAIT_CONN, 0, lt_now_ns() + BOUND_NS, NULL);
-	if (!lt_conn_bound(d) || (lt_flags(d) & LT_D_SHARED))
+	if (!lt_conn_bound(d))
+		return;
+	tas_store(&any_marked, 1u);
+	if (lt_flags(d) & LT_D_SHARED) /* by an earlier fork, or inherited over exec */
 		return;
 	rx = lt_lock(
 		&s->rx_lock); /* whoever is in the middle of a copy has looked at the flag already */
@@ -85,7 +88,6 @@ static void mark(struct lt_desc *d)
 	if (rx == 0)
 		lt_unlock(&s->rx_lock);
 	lt_late(d);
-	tas_store(&any_marked, 1u);
 }
 
 void lt_share_mark(void)

@@ -480,6 +480,14 @@ static void test_shell(void)
 			"cat; echo; date -u -d @0 +%F; ls /nonexistent/x 2>&1; exit 4", NULL));
 }
 
+/* The shell has used the connection before it starts its first child. */
+static void test_script(void)
+{
+	CHILD(0, 2,
+		execl("/bin/sh", "sh", "-c", "read a; echo \"got $a\"; date -u -d @0 +%F; cat",
+			NULL));
+}
+
 /* This program again, without a flush of its own before main() returns. */
 static void test_main(void)
 {
@@ -511,6 +519,7 @@ static const struct tcase cases[] = {
 	{"cat", test_cat, peer_lines},
 	{"sort", test_sort, peer_lines},
 	{"shell", test_shell, peer_lines},
+	{"script", test_script, peer_lines},
 	{"main", test_main, peer_lines},
 };
 
