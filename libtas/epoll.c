@@ -84,7 +84,7 @@ static int take_ready(struct lt_epoll *ep, struct epoll_event *ev, int max)
 
 	if (c == NULL || max <= 0)
 		return 0;
-	lt_queue_collect(c, ep->queues);
+	lt_queue_collect(c, tas_load(&ep->queues));
 	lt_rx_offer(c);
 	if (lt_lock(&ep->lock) != 0)
 		return 0; /* a handler above this very function */
@@ -185,7 +185,7 @@ static int look(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max)
 
 static bool pending(const struct lt_epoll *ep, const struct lt_ctx *c)
 {
-	return tas_load_acq(&ep->inbox) != 0 || lt_queue_pending(c, ep->queues);
+	return tas_load_acq(&ep->inbox) != 0 || lt_queue_pending(c, tas_load(&ep->queues));
 }
 
 static bool spin(const struct lt_epoll *ep, const struct lt_ctx *c)
@@ -371,7 +371,7 @@ static int wait_in(struct lt_desc *d, struct lt_epoll *ep, int fd, struct epoll_
 	struct lt_ctx *c = tas_load_acq(&ep->ctx);
 
 	if (lt_unlikely(tas_load(&ep->sleepers) != 0) && c != NULL)
-		lt_queue_rearm(c, ep->queues);
+		lt_queue_rearm(c, tas_load(&ep->queues));
 	if (nap.held) {
 		lt_desc_let_go(d);
 		errno = err;
@@ -438,7 +438,7 @@ bool lt_epoll_ready(struct lt_desc *d)
 
 	if (ep == NULL || tas_load(&ep->nitems) == 0 || tas_load_acq(&ep->ctx) == NULL)
 		return false;
-	lt_queue_collect(ep->ctx, ep->queues);
+	lt_queue_collect(ep->ctx, tas_load(&ep->queues));
 	if (lt_lock(&ep->lock) != 0)
 		return false;
 	lt_epoll_drain(ep);

@@ -357,13 +357,13 @@ void lt_epoll_watched(struct lt_desc *d)
 /* The inner instance may listen on more queues now: so must those around it. */
 static void widen_outer(struct lt_desc *inner)
 {
-	uint64_t queues = lt_epoll_of(inner)->queues;
+	uint64_t queues = tas_load(&lt_epoll_of(inner)->queues);
 	uint32_t i;
 
 	for (i = tas_load_acq(&inner->items); i != 0; i = tas_load(&lt_items[i - 1].d_next)) {
 		struct lt_epoll *outer = &lt_epolls[lt_items[i - 1].ep];
 
-		if ((outer->queues & queues) == queues || lt_lock(&outer->lock) != 0)
+		if ((tas_load(&outer->queues) & queues) == queues || lt_lock(&outer->lock) != 0)
 			continue;
 		tas_store(&outer->queues, outer->queues | queues);
 		lt_epoll_listen(outer);
