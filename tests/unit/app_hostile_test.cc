@@ -262,6 +262,7 @@ struct StuckFile {
 	void release()
 	{
 		umount2(path.c_str(), MNT_FORCE | MNT_DETACH);
+		unlink(path.c_str());
 		server.join();
 		server = std::thread();
 	}
@@ -362,6 +363,12 @@ class Stranger : public App
 		ASSERT_EQ(chmod(path.c_str(), 0666), 0);
 		if (geteuid() != 0 || !file.mount_at(dir))
 			GTEST_SKIP() << "cannot mount FUSE here: " << strerror(errno);
+	}
+	void TearDown() override
+	{
+		if (file.server.joinable())
+			file.release(); /* else its folder is not empty */
+		App::TearDown();
 	}
 	/* This thread alone: glibc's seteuid() waits for all threads, and one hangs in close(2). */
 	static void become(uid_t who)
