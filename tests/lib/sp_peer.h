@@ -143,17 +143,26 @@ class SlowPath : public testing::Test
 		fake_event(&ev);
 		sp_round(sp);
 	}
-	void taken(struct sp_conn *c, struct sp_app *app, uint32_t slot)
+	/* A core has bound the connection to the slot, or taken it out of there. */
+	void slot_event(uint32_t type, struct sp_conn *c, struct sp_app *app, uint32_t slot)
 	{
 		struct fp_event ev = {};
 
-		ev.type = FP_EV_TAKEN;
+		ev.type = type;
 		ev.id = ev.conn = c->id;
 		ev.gen = c->gen;
 		ev.u.taken.app = app->id;
 		ev.u.taken.slot = slot;
 		fake_event(&ev);
 		sp_round(sp);
+	}
+	void taken(struct sp_conn *c, struct sp_app *app, uint32_t slot)
+	{
+		slot_event(FP_EV_TAKEN, c, app, slot);
+	}
+	void parked(struct sp_conn *c, struct sp_app *app, uint32_t slot)
+	{
+		slot_event(FP_EV_PARKED, c, app, slot);
 	}
 	void gone(uint32_t app)
 	{

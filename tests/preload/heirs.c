@@ -504,16 +504,6 @@ static void test_child_shuts_listener(void)
 	close(l);
 }
 
-static void peer_refused(void)
-{
-	struct sockaddr_in sa = address(false, hear());
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	hear();
-	tell(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 ? 0 : errno);
-	close(fd);
-}
-
 /* ---- the first thing that a child does with what it inherited is to wait for it ---- */
 
 #define PATIENCE_S 20

@@ -259,16 +259,6 @@ static void test_shutdown_listener(void)
 	close(shared_l);
 }
 
-static void peer_refused(void)
-{
-	struct sockaddr_in sa = address(false, hear());
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	hear();
-	tell(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 ? 0 : errno);
-	close(fd);
-}
-
 static void *recv_worker(void *arg)
 {
 	char c;

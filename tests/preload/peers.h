@@ -64,6 +64,17 @@ static MAYBE void peer_sender(void)
 	close(fd);
 }
 
+/* Says what became of connect() once the other side has done what it does to its listener. */
+static MAYBE void peer_refused(void)
+{
+	struct sockaddr_in sa = address(false, hear());
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	hear();
+	tell(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 ? 0 : errno);
+	close(fd);
+}
+
 static MAYBE void serve_one(int l)
 {
 	int fd = accept(l, NULL, NULL);

@@ -48,18 +48,6 @@ class Share : public SlowPath
 		slot_flow(app, slot) = c->id;
 		taken(c, app, slot);
 	}
-	void parked(struct sp_conn *c, struct sp_app *app, uint32_t slot)
-	{
-		struct fp_event ev = {};
-
-		ev.type = FP_EV_PARKED;
-		ev.id = ev.conn = c->id;
-		ev.gen = c->gen;
-		ev.u.taken.app = app->id;
-		ev.u.taken.slot = slot;
-		fake_event(&ev);
-		sp_round(sp);
-	}
 	struct sp_app *forked(struct sp_app *parent)
 	{
 		struct sp_app *child = program();
