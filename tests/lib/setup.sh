@@ -2,8 +2,9 @@
 # setup.sh - what the machine needs, from Debian's own archive.
 #
 #   setup.sh build      compilers, libraries and tools: installed with apt-get when missing
-#   setup.sh servers    nginx, redis, memcached, iperf3: downloaded and unpacked under build/servers, never installed,
-#                       so that no service of theirs can start, be enabled or leave anything behind on this machine
+#   setup.sh servers    the real programs of tests/e2e (nginx, PostgreSQL, OpenSSH, ...): downloaded and unpacked under
+#                       build/servers, never installed, so that no service of theirs can start, be enabled or leave
+#                       anything behind on this machine; those that it has already are taken as they are
 #   setup.sh clang      clang with its sanitizers and libFuzzer
 #   setup.sh guest      QEMU, installed; Debian's cloud kernel, downloaded and unpacked under build/guest: for tests/guest
 #   setup.sh format     clang-format                      setup.sh tidy       clang-tidy
@@ -16,7 +17,10 @@ BUILD_PACKAGES="cmake ninja-build gcc g++ pkg-config git ca-certificates libc6-d
 	libdpdk-dev libconfig-dev libnuma-dev libssl-dev libsystemd-dev libgtest-dev"
 GUEST_PACKAGES="qemu-system-x86 busybox-static cpio kmod"
 TEST_PACKAGES="iproute2 procps util-linux iputils-ping openssl curl wrk python3"
-SERVERS="nginx redis-server redis-tools memcached iperf3"
+SERVERS="nginx redis-server redis-tools memcached iperf3
+	lighttpd apache2-bin apache2-utils haproxy nghttp2-client wget socat
+	postgresql-15 openssh-server openssh-client openssh-sftp-server icecast2
+	nodejs gunicorn openjdk-17-jdk-headless"
 SERVER_DIR=${TAS_SERVERS:-build/servers}
 
 say() { echo "setup: $*"; }
@@ -68,13 +72,25 @@ install_missing() {
 	quiet apt-get install "${APT_OPTIONS[@]}" $want
 }
 
+# Links of a package to absolute paths would leave the folder it is unpacked in.
+links_inside() { # links_inside ROOT
+	local link target
+	find "$1" -type l -lname '/*' | while read -r link; do
+		target=$(readlink "$link")
+		[ ! -e "$1$target" ] || ln -sfnr "$1$target" "$link"
+	done
+}
+
+# What an earlier list has brought stays; `complete` names it.
 unpack_servers() {
-	local want archives deb
-	[ ! -e "$SERVER_DIR/complete" ] || return 0
-	rm -rf "$SERVER_DIR"
+	local have new want archives deb
+	have=" $(tr '\n' ' ' 2>/dev/null <"$SERVER_DIR/complete" || :) "
+	new=$(for deb in $SERVERS; do [[ $have = *" $deb "* ]] || echo "$deb"; done)
+	[ -n "$new" ] || return 0
 	archives=$SERVER_DIR/archives
+	rm -rf "$archives"
 	mkdir -p "$archives/partial"
-	want=$(missing $SERVERS)
+	want=$(missing $new)
 	if [ -n "$want" ]; then
 		apt_update $want
 		say "downloading" $want "and the libraries they need, to be unpacked in $SERVER_DIR"
@@ -82,9 +98,10 @@ unpack_servers() {
 		for deb in "$archives"/*.deb; do
 			quiet dpkg -x "$deb" "$SERVER_DIR/root"
 		done
+		links_inside "$SERVER_DIR/root"
 	fi
 	rm -rf "$archives"
-	touch "$SERVER_DIR/complete"
+	printf '%s\n' $SERVERS >"$SERVER_DIR/complete"
 }
 
 unpack_kernel() {
