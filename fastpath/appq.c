@@ -14,7 +14,7 @@
 /* What the program says, loaded once. */
 struct news {
 	uint64_t rx_tail, tx_head, tx_first_pos;
-	uint32_t tx_first_chunk, want, evq, tx_wait;
+	uint32_t tx_first_chunk, want, evq, tx_wait, quickack;
 };
 
 /* want before tx_head before the list: the order opposite to the program's stores (A1: pairs with
@@ -28,6 +28,7 @@ static void load_news(const struct tas_sock *s, struct news *n)
 	n->rx_tail = tas_load_acq(&s->rx_tail);
 	n->evq = tas_load(&s->evq);
 	n->tx_wait = tas_load(&s->tx_wait);
+	n->quickack = tas_load(&s->quickack);
 }
 
 /* Every core resets the program's flows when it sees `bad` (apps.c); the first one tells the slow
@@ -85,6 +86,14 @@ static void set_flags(struct fp_flow *f, struct fp_flow_cold *c, uint32_t want)
 		f->flags |= FP_F_RX_CLOSED;
 }
 
+static uint32_t quickack(struct fp_flow *f, struct fp_flow_cold *c, uint32_t said)
+{
+	if (said == c->tcp.quick_said)
+		return 0;
+	c->tcp.quick_said = said;
+	return tcp_quickack(f, c, said & 1);
+}
+
 /* Closing with unread data resets the peer, as RFC 2525 section 2.17 asks and Linux does. */
 static int aborts(const struct fp_flow *f, const struct news *n)
 {
@@ -97,10 +106,8 @@ static int aborts(const struct fp_flow *f, const struct news *n)
 int fp_tx_space_wanted(struct fp_core *core, uint32_t id)
 {
 	struct fp_flow *f = &core->fp->flows[id];
-	const struct fp_flow_cold *c = &core->fp->cold[id];
 
-	if (!(f->flags & FP_F_TX_WAIT) ||
-		3 * (c->tx_limit - f->tx_head) < c->tx_limit - fp_tx_una(f))
+	if (!(f->flags & FP_F_TX_WAIT) || !tcp_tx_space(f, &core->fp->cold[id]))
 		return 0;
 	f->flags &= ~FP_F_TX_WAIT;
 	tas_xchg(&fp_slot_sock(&core->fp->apps[f->app], f->slot)->tx_wait, 0);
@@ -134,6 +141,7 @@ static void bound_slot(struct fp_core *core, struct fp_app *app, uint32_t slot, 
 	}
 	set_flags(f, &core->fp->cold[id], n.want);
 	v = tcp_app(f, &core->fp->cold[id], &core->env, n.rx_tail, n.tx_head);
+	v |= quickack(f, &core->fp->cold[id], n.quickack);
 	if (n.want & TAS_SOCK_CLOSED)
 		fp_rxlist_free(core, id);
 	else

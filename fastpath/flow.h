@@ -23,6 +23,8 @@
 #define FP_APP_NONE  0u /* app 0 is the daemon: connections not yet taken by accept() */
 #define FP_SLOT_NONE 0xffffffffu
 
+#define FP_TTL 64u /* unless IP_TTL says otherwise */
+
 #define FP_CORE_MOVING 0xffu /* fp_flow.core: between two owners (groups.c) */
 
 /* fp_flow.flags */
@@ -40,7 +42,7 @@
 #define FP_F_ACK_LATER 0x0800u /* an ACK is due by ack_at_us */
 #define FP_F_RECOVERY  0x1000u /* in fast recovery (RFC 6675 / PRR) */
 #define FP_F_LOSS      0x2000u /* after RTO, until the high-water mark is acknowledged */
-#define FP_F_PACED     0x4000u /* rate-based: pace_kbps holds, 0 = stopped */
+#define FP_F_PACED     0x4000u /* tcp_pace_kbps() holds, 0 = stopped */
 #define FP_F_V6	       0x8000u
 #define FP_F_TX_LISTED 0x10000u /* engine: in the core's list of flows that may send */
 #define FP_F_WHEEL     0x20000u /* engine: in the wheel */

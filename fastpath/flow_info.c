@@ -5,7 +5,15 @@
 #include <errno.h>
 #include "core.h"
 
-#define PACE_OF(flags, c) ((flags)&FP_F_PACED ? tas_load(&(c)->tcp.cc.pace_kbps) : 0)
+static uint32_t pace_of(uint32_t flags, const struct tcp_cold *t)
+{
+	uint32_t kbps = tas_load(&t->cc.flags) & CC_PACED ? tas_load(&t->cc.pace_kbps) : UINT32_MAX;
+	uint32_t max = tas_load(&t->pace_max_kbps);
+
+	if (!(flags & FP_F_PACED))
+		return 0;
+	return max != 0 && max < kbps ? max : kbps;
+}
 
 static void positions(const struct fp_flow *f, uint32_t flags, struct fp_flow_info *out)
 {
@@ -61,7 +69,7 @@ int fp_flow_info(struct fp *fp, uint32_t id, struct fp_flow_info *out)
 	out->inflight = tas_load(&f->inflight);
 	out->mss = tas_load(&f->mss);
 	out->rx_buf = tas_load(&f->rx_buf);
-	out->pace_kbps = PACE_OF(flags, c);
+	out->pace_kbps = pace_of(flags, &c->tcp);
 	out->opened_ns = tas_load(&c->opened_ns);
 	positions(f, flags, out);
 	statistics(&c->tcp, out);

@@ -37,7 +37,7 @@ static void fill_identity(struct fp_core *core, uint32_t id, const struct fp_flo
 	c->hash = fp_table_hash(&core->fp->table, t);
 	c->retry_slot = FP_SLOT_NONE;
 	c->tos = in->tos;
-	c->ttl = 64;
+	c->ttl = in->opts.ttl != 0 ? in->opts.ttl : FP_TTL;
 	c->opened_ns = core->env.now_ns;
 	c->state = TAS_SOCK_OPEN;
 	fp_rxlist_init(f, c);

@@ -33,17 +33,19 @@ static void abort_flow(struct fp_core *core, const struct sp_msg *m)
 static void set_opts(struct fp_core *core, const struct sp_msg *m)
 {
 	struct fp_flow *f = flow_of(core, m);
+	struct fp_flow_cold *c = &core->fp->cold[m->id];
 
 	if (!f)
 		return;
-	tcp_opts_set(f, &core->fp->cold[m->id], &core->env, &m->u.opts);
-	if (m->u.opts.tos)
-		core->fp->cold[m->id].tos = (uint8_t)m->u.opts.tos;
-	fp_gso_set(core->fp, f, &core->fp->cold[m->id]); /* TCP_MAXSEG */
+	tcp_opts_set(f, c, &core->env, &m->u.opts);
+	c->tos = (uint8_t)m->u.opts.tos;
+	c->ttl = m->u.opts.ttl != 0 ? m->u.opts.ttl : FP_TTL;
+	fp_gso_set(core->fp, f, c); /* TCP_MAXSEG */
+	fp_pace_set(f, c);
 	fp_slot_stats(core->fp, m->id);
 	fp_flow_limit(core, m->id);
-	fp_news(core, m->id, 0);
-	fp_flow_rearm(core, m->id);
+	fp_news(core, m->id, fp_tx_space_wanted(core, m->id));
+	fp_tx_list(core, m->id); /* it may send faster, or has to be asked when next */
 }
 
 static void set_cc(struct fp_core *core, const struct sp_msg *m)

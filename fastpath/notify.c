@@ -46,6 +46,8 @@ void fp_publish(struct fp *fp, uint32_t id)
 	s = fp_slot_sock(app, f->slot);
 	tas_store(&s->tx_limit, c->tx_limit);
 	tas_store(&s->rx_full, (uint16_t)tcp_rx_full(f, c));
+	if (c->tcp.notsent_lowat != 0)
+		tas_store(&s->tx_nxt, (uint32_t)f->tx_nxt);
 	tas_store_rel(&s->tx_una, fp_tx_una(f));
 	tas_store_rel(&s->rx_head, fp_rx_head(f));
 	tas_store_rel(&s->state, c->state);

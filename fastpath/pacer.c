@@ -12,7 +12,7 @@
 
 void fp_pace_set(struct fp_flow *f, struct fp_flow_cold *c)
 {
-	uint64_t kbps = c->tcp.cc.pace_kbps, per_ms = kbps / 8, burst;
+	uint64_t kbps = tcp_pace_kbps(c), per_ms = kbps / 8, burst;
 
 	if (!(f->flags & FP_F_PACED) || kbps == 0) {
 		c->pace_ns_q20 = 0;

@@ -42,6 +42,7 @@ void fp_slot_bind(struct fp_core *core, uint32_t id, struct fp_app *app, uint32_
 	f->slot = slot;
 	f->evq = 0;
 	fp->cold[id].listener = FP_LISTENER_NONE;
+	fp->cold[id].tcp.quick_said = 0; /* as the slot's line begins */
 	sh->slots[slot] = (struct fp_slot){.rx_first = TAS_CHUNK_NONE, .gen = f->gen};
 	write_binding(fp, id, s);
 	fp_slot_stats(fp, id);

@@ -258,6 +258,10 @@ static uint32_t send_flow(struct fp_core *core, uint32_t id)
 	}
 	if (n == QUANTUM)
 		fp_tx_list(core, id);
+	if (n != 0 && c->tcp.notsent_lowat != 0) {
+		fp_flow_limit(core, id);
+		fp_news(core, id, fp_tx_space_wanted(core, id));
+	}
 	fp_flow_rearm(core, id);
 	return n;
 }

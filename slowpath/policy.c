@@ -13,7 +13,9 @@
 #define RCVBUF_MIN   1152u  /* what Linux makes of SO_RCVBUF 0 */
 #define KEEP_S_MAX   32767u /* tcp(7) */
 #define KEEP_CNT_MAX 127u
-#define MAXSEG_MIN   88u /* as Linux: TCP_MIN_MSS */
+#define SYNCNT_MAX   127u
+#define LINGER2_MAX  120u /* as Linux: TCP_FIN_TIMEOUT_MAX */
+#define MAXSEG_MIN   88u  /* as Linux: TCP_MIN_MSS */
 #define MAXSEG_MAX   32767u
 
 static int listed(const struct sp_list *list, uint32_t id)
@@ -121,14 +123,14 @@ static uint32_t at_most(uint32_t v, uint32_t max)
 int sp_policy_opts(const struct sp *sp, const struct tas_sockopts *in, struct tas_sockopts *out)
 {
 	const struct tas_sockopts o = *in;
-	static const uint32_t zero[sizeof(o.zero) / sizeof(o.zero[0])];
 
 	if (o.keepalive > 1 || !zero_or_within(o.keepidle_s, 1, KEEP_S_MAX) ||
 		!zero_or_within(o.keepintvl_s, 1, KEEP_S_MAX) ||
 		!zero_or_within(o.keepcnt, 1, KEEP_CNT_MAX) ||
 		!zero_or_within(o.maxseg, MAXSEG_MIN, MAXSEG_MAX) || o.tos > 0xff ||
 		o.user_timeout_ms > INT32_MAX || !known_cc(o.cc) ||
-		memcmp(o.zero, zero, sizeof(zero)) != 0)
+		(o.linger2_s > LINGER2_MAX && o.linger2_s != TAS_OPT_NO_LINGER2) ||
+		o.syncnt > SYNCNT_MAX || o.zero != 0)
 		return -EINVAL;
 	*out = o;
 	out->tos = o.tos & ~3u; /* the ECN field is TCP's (RFC 3168) */

@@ -104,7 +104,12 @@ struct tcp_cold {
 	uint64_t progress_ns; /* SND.UNA moved, or data became outstanding */
 	uint64_t ka_at_ns, finwait_ns;
 	uint32_t keepidle_s, keepintvl_s, user_timeout_ms;
-	uint64_t tx_limit_min; /* send position already promised to the program */
+	uint32_t linger2_s;	/* TCP_LINGER2, 0 = not set, TAS_OPT_NO_LINGER2 */
+	uint32_t rcv_clamp;	/* TCP_WINDOW_CLAMP, 0 = none */
+	uint32_t notsent_lowat; /* TCP_NOTSENT_LOWAT, 0 = none */
+	uint32_t pace_max_kbps; /* SO_MAX_PACING_RATE, 0 = none */
+	uint32_t quick_said;	/* TCP_QUICKACK as last heard from the program */
+	uint64_t tx_limit_min;	/* send position already promised to the program */
 
 	/* Statistics for tasctl. */
 	uint64_t bytes_in, bytes_out, segs_in, segs_out, retrans, ooo_in, dup_in;

@@ -138,6 +138,19 @@ void tcp_feedback_take(
 	f->flags &= ~FP_F_FEEDBACK;
 }
 
+void tcp_paced_set(struct fp_flow *f, const struct tcp_cold *c)
+{
+	if ((c->cc.flags & CC_PACED) || c->pace_max_kbps != 0)
+		f->flags |= FP_F_PACED;
+	else
+		f->flags &= ~FP_F_PACED;
+}
+
+uint32_t tcp_pace_kbps(const struct fp_flow_cold *c)
+{
+	return pace_kbps(&c->tcp);
+}
+
 void tcp_cc_set(struct fp_flow *f, struct fp_flow_cold *cold, const struct cc_params *p)
 {
 	struct tcp_cold *c = &cold->tcp;
@@ -149,10 +162,7 @@ void tcp_cc_set(struct fp_flow *f, struct fp_flow_cold *cold, const struct cc_pa
 	if (p->ssthresh == 0 || (recovering && p->ssthresh > ssthresh))
 		c->cc.ssthresh = ssthresh;
 	c->cc.ssthresh = max_u32(c->cc.ssthresh, 2u * f->mss);
-	if (p->flags & CC_PACED)
-		f->flags |= FP_F_PACED;
-	else
-		f->flags &= ~FP_F_PACED;
+	tcp_paced_set(f, c);
 	if (p->cwnd != 0 && !recovering)
 		f->cwnd = min_u32(max_u32(p->cwnd, f->mss), TCP_CWND_MAX);
 }

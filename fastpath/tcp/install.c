@@ -87,6 +87,9 @@ static void set_buffers(struct fp_flow *f, struct tcp_cold *c, const struct tcp_
 			max_u32(o->rcvbuf, TCP_RCVBUF_MIN), max_u32(env->rcvbuf_max, TCP_BUF_MIN));
 		c->rcv_fixed = 1;
 	}
+	c->rcv_clamp = o->window_clamp != 0 ? max_u32(o->window_clamp, TCP_RCVBUF_MIN) : 0;
+	if (c->rcv_clamp != 0)
+		f->rx_buf = min_u32(f->rx_buf, c->rcv_clamp);
 	if (o->rcvlowat > 1)
 		tcp_window_lowat(f, c, env, o->rcvlowat);
 	if (o->sndbuf != 0) {
@@ -114,6 +117,10 @@ void tcp_opts_set(struct fp_flow *f, struct fp_flow_cold *cold, const struct tcp
 	c->keepintvl_s = o->keepintvl_s != 0 ? o->keepintvl_s : KEEPINTVL_S;
 	c->ka_count = (uint8_t)min_u32(o->keepcnt != 0 ? o->keepcnt : KEEPCNT, UINT8_MAX);
 	c->user_timeout_ms = o->user_timeout_ms;
+	c->linger2_s = o->linger2_s;
+	c->notsent_lowat = o->notsent_lowat;
+	c->pace_max_kbps = o->pace_kbps;
+	tcp_paced_set(f, c);
 	set_run(c, TCP_RUN_KEEPALIVE, o->keepalive != 0);
 	set_run(c, TCP_RUN_USER, o->user_timeout_ms != 0);
 	if (o->keepalive != 0 && !was)
@@ -143,10 +150,36 @@ void tcp_mss_set(struct fp_flow *f, struct fp_flow_cold *cold, struct tcp_env *e
 	c->probe = TCP_PROBE_NONE;
 }
 
-/* Only grows, so that a position once told to the program stays legal. */
 uint64_t tcp_tx_limit(
 	const struct fp_flow *f, const struct fp_flow_cold *cold, const struct tcp_env *env)
 {
+	const struct tcp_cold *c = &cold->tcp;
+	uint64_t limit = f->tx_una + c->snd_buf;
+
 	(void)env;
-	return max_u64(f->tx_una + cold->tcp.snd_buf, cold->tcp.tx_limit_min);
+	if (c->notsent_lowat != 0)
+		limit = min_u64(limit, min_u64(f->tx_nxt, f->tx_head) + c->notsent_lowat);
+	/* What the program was promised stays promised. */
+	return max_u64(limit, c->tx_limit_min);
+}
+
+/* As Linux: a third of the buffer is free, and less than half of TCP_NOTSENT_LOWAT waits to be sent. */
+int tcp_tx_space(const struct fp_flow *f, const struct fp_flow_cold *cold)
+{
+	const struct tcp_cold *c = &cold->tcp;
+	uint64_t queued = f->tx_head - min_u64(f->tx_una, f->tx_head);
+	uint64_t unsent = f->tx_head - min_u64(f->tx_nxt, f->tx_head);
+
+	if (c->notsent_lowat == 0)
+		return 3 * (cold->tx_limit - f->tx_head) >= cold->tx_limit - (f->tx_head - queued);
+	return 2 * unsent < c->notsent_lowat && 3 * queued <= 2ull * c->snd_buf;
+}
+
+uint32_t tcp_quickack(struct fp_flow *f, struct fp_flow_cold *cold, int on)
+{
+	cold->tcp.quickack = on ? TCP_QUICKACKS : 0;
+	if (!on || !(f->flags & FP_F_ACK_LATER))
+		return 0;
+	f->flags = (f->flags & ~FP_F_ACK_LATER) | FP_F_ACK_NOW;
+	return TCP_V_ACK;
 }

@@ -86,6 +86,14 @@ static inline uint32_t tx_pipe(const struct fp_flow *f, const struct tcp_cold *c
 	return f->inflight > c->dup_bytes ? f->inflight - c->dup_bytes : 0;
 }
 
+/* Of congestion control and the program the slower one; UINT32_MAX: neither paces. */
+static inline uint32_t pace_kbps(const struct tcp_cold *c)
+{
+	uint32_t kbps = c->cc.flags & CC_PACED ? c->cc.pace_kbps : UINT32_MAX;
+
+	return c->pace_max_kbps != 0 ? min_u32(kbps, c->pace_max_kbps) : kbps;
+}
+
 static inline int us_due(uint32_t at, uint32_t now)
 {
 	return !us_before(now, at);
@@ -124,6 +132,7 @@ void tcp_recovery_ack(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env
 void tcp_cwnd_grow(struct fp_flow *f, struct tcp_cold *c, const struct tcp_delivery *d);
 void tcp_cwnd_ece(struct fp_flow *f, struct tcp_cold *c, const struct tcp_delivery *d);
 void tcp_cwnd_idle(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env);
+void tcp_paced_set(struct fp_flow *f, const struct tcp_cold *c);
 uint32_t tcp_ssthresh_after_loss(const struct fp_flow *f, const struct tcp_cold *c);
 void tcp_feedback_note(struct fp_flow *f, struct tcp_cold *c, const struct tcp_delivery *d);
 int tcp_feedback_due(const struct fp_flow *f, const struct tcp_cold *c, const struct tcp_env *env);

@@ -43,8 +43,11 @@ static uint32_t state_news(struct fp_flow *f, struct tcp_cold *c, const struct t
 	if ((f->flags & (FP_F_RX_FIN | FP_F_TX_FINACK)) == (FP_F_RX_FIN | FP_F_TX_FINACK))
 		return TCP_V_DONE;
 	if ((f->flags & closing) == closing && !(c->run & TCP_RUN_FINWAIT)) {
+		if (c->linger2_s == TAS_OPT_NO_LINGER2)
+			return TCP_V_RST_OUT;
 		c->run |= TCP_RUN_FINWAIT;
-		c->finwait_ns = env->now_ns + TCP_FINWAIT_NS;
+		c->finwait_ns = env->now_ns +
+				(c->linger2_s != 0 ? c->linger2_s * 1000000000ull : TCP_FINWAIT_NS);
 	}
 	return 0;
 }

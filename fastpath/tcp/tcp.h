@@ -145,6 +145,12 @@ void tcp_cc_set(struct fp_flow *f, struct fp_flow_cold *c, const struct cc_param
 void tcp_mss_set(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env, uint16_t mss);
 void tcp_opts_set(struct fp_flow *f, struct fp_flow_cold *c, const struct tcp_env *env,
 	const struct tas_sockopts *o);
+/* What a flow with FP_F_PACED may send in a second; 0 = nothing. */
+uint32_t tcp_pace_kbps(const struct fp_flow_cold *c);
+/* TCP_QUICKACK. Verdict bits. */
+uint32_t tcp_quickack(struct fp_flow *f, struct fp_flow_cold *c, int on);
+/* Has the send buffer, and what TCP_NOTSENT_LOWAT leaves of it, so much room that a program that waits should go on? */
+int tcp_tx_space(const struct fp_flow *f, const struct fp_flow_cold *c);
 /* Moves the gathered feedback into *fb and starts a new interval. */
 void tcp_feedback_take(
 	struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env, struct cc_feedback *fb);

@@ -212,7 +212,7 @@ int tcp_tx_next(struct fp_flow *f, struct fp_flow_cold *cold, struct tcp_env *en
 	struct tcp_cold *c = &cold->tcp;
 
 	memset(t, 0, sizeof(*t));
-	if (max_len == 0 || (f->flags & FP_F_PACED && c->cc.pace_kbps == 0))
+	if (max_len == 0 || (f->flags & FP_F_PACED && pace_kbps(c) == 0))
 		return 0;
 	max_len = whole_segments(f, min_u32(max_len, WIRE_GSO_SEGS * f->mss));
 	if (c->lost_bytes != 0) {

@@ -59,16 +59,19 @@ int tcp_rx_full(const struct fp_flow *f, const struct fp_flow_cold *c)
 	return rx_window(f) < 2 * opening_min(f, &c->tcp);
 }
 
-static uint32_t rcv_max(const struct fp_flow *f, const struct tcp_env *env)
+static uint32_t rcv_max(
+	const struct fp_flow *f, const struct tcp_cold *c, const struct tcp_env *env)
 {
-	return min_u32(env->rcvbuf_max, 65535u << f->rcv_wscale);
+	uint32_t max = min_u32(env->rcvbuf_max, 65535u << f->rcv_wscale);
+
+	return c->rcv_clamp != 0 ? min_u32(max, c->rcv_clamp) : max;
 }
 
 /* The program wants to be told of `lowat` bytes at once: twice that must fit, as in Linux. */
 void tcp_window_lowat(
 	struct fp_flow *f, const struct tcp_cold *c, const struct tcp_env *env, uint32_t lowat)
 {
-	uint32_t max = rcv_max(f, env);
+	uint32_t max = rcv_max(f, c, env);
 
 	if (!c->rcv_fixed)
 		f->rx_buf = max_u32(f->rx_buf, lowat < max / 2 ? 2 * lowat : max);
@@ -80,7 +83,7 @@ void tcp_window_lowat(
  */
 void tcp_window_tune(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env)
 {
-	uint32_t rtt = f->srtt_us != 0 ? f->srtt_us >> 3 : 1000, max = rcv_max(f, env);
+	uint32_t rtt = f->srtt_us != 0 ? f->srtt_us >> 3 : 1000, max = rcv_max(f, c, env);
 
 	if (c->rcv_fixed || env->now_us - c->drs_at_us < rtt)
 		return;

@@ -82,8 +82,17 @@ struct tas_sockopts {
 	uint32_t cc;		 /* 0 default, else 1 + index of the algorithm (TAS_CC_NAMES) */
 	uint32_t tos;		 /* IP_TOS */
 	uint32_t rcvlowat;	 /* SO_RCVLOWAT, bytes: a buffer that is not fixed gets room for twice that */
-	uint32_t zero[5];
+	uint32_t notsent_lowat;	 /* TCP_NOTSENT_LOWAT, bytes */
+	uint32_t pace_kbps;	 /* SO_MAX_PACING_RATE, kbit/s */
+	uint32_t window_clamp;	 /* TCP_WINDOW_CLAMP, bytes */
+	uint32_t linger2_s;	 /* TCP_LINGER2; TAS_OPT_NO_LINGER2: a closed socket does not wait in FIN-WAIT-2 */
+	uint8_t ttl;		 /* IP_TTL. These four travel as one word: TAS_OPT_WORD(ttl) */
+	uint8_t syncnt;		 /* TCP_SYNCNT */
+	uint8_t defer;		 /* TCP_DEFER_ACCEPT, in retransmissions of the SYN-ACK as Linux counts it */
+	uint8_t zero;
 };
+
+#define TAS_OPT_NO_LINGER2 UINT32_MAX
 
 static_assert(sizeof(struct tas_sockopts) == 64, "fixed size");
 

@@ -21,7 +21,7 @@
 
 #define TAS_REGION_MAGIC 0x31534154u /* "TAS1" little endian */
 #define TAS_ABI_MAJOR	 1
-#define TAS_ABI_MINOR	 1
+#define TAS_ABI_MINOR	 2
 
 #define TAS_MAX_CORES 64
 #define TAS_MAX_EVQ   64
@@ -124,6 +124,7 @@ struct tas_sock {
 	uint32_t take_flow, take_gen; /* with TAS_SOCK_TAKE */
 	uint32_t evq;		 /* event queue that this slot's news go to */
 	uint32_t tx_wait;	 /* 1: tell me when tx_una moves (F clears by exchange when it has told) */
+	uint32_t quickack;	 /* TCP_QUICKACK: changes with every setting, bit 0 is what was set */
 	/* Line 2, A only (shared by the threads and processes that hold the description). */
 	uint32_t rx_lock __attribute__((aligned(TAS_CACHELINE)));
 	uint32_t tx_lock;	     /* 0 or the tid that holds it */
@@ -140,6 +141,7 @@ struct tas_sock {
 	uint16_t net;
 	uint32_t srtt_us;      /*F*/ /* smoothed RTT, for TCP_INFO */
 	uint32_t retrans;      /*F*/ /* segments retransmitted in all, for TCP_INFO */
+	uint32_t tx_nxt;       /*F*/ /* low half of what was sent; kept up with TCP_NOTSENT_LOWAT only */
 };
 
 static_assert(sizeof(struct tas_sock) == 256, "a slot is four lines");

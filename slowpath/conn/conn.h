@@ -46,6 +46,7 @@ enum sp_conn_state {
 #define SP_CONN_EARLY                                                                              \
 	0x2000u /* event.c: said to have left off_app/off_slot before it was said to be there */
 #define SP_CONN_LATE	0x4000u /* ... not yet said to have left them, though it is elsewhere */
+#define SP_CONN_ACKED	0x8000u /* TCP_DEFER_ACCEPT: the handshake is done, data is awaited */
 #define SP_CONN_PEERMAC 0x0200u /* peer_mac is known: frames go back to where the SYN came from */
 
 struct sp_conn {

@@ -10,7 +10,7 @@
 #include "net/internal.h"
 #include "tas/wire.h"
 
-#define TTL 64
+#define TTL 64 /* unless IP_TTL says otherwise */
 
 uint32_t sp_tsval(const struct sp *sp, uint32_t ts_offset)
 {
@@ -19,8 +19,8 @@ uint32_t sp_tsval(const struct sp *sp, uint32_t ts_offset)
 
 /* Ethernet + IPv4 + TCP with checksums into `frame`; destination MAC zero when `mac` is NULL.
  * Returns the length. */
-static uint32_t build(struct sp *sp, uint8_t *frame, const struct tas_tuple *t, uint8_t tos,
-	const uint8_t *mac, const struct wire_tcp *h)
+static uint32_t build(struct sp *sp, uint8_t *frame, const struct tas_tuple *t,
+	const struct tas_sockopts *opts, const uint8_t *mac, const struct wire_tcp *h)
 {
 	static const uint8_t nobody[6];
 	uint32_t saddr = tas_addr_v4(t->laddr), daddr = tas_addr_v4(t->raddr);
@@ -30,7 +30,8 @@ static uint32_t build(struct sp *sp, uint8_t *frame, const struct tas_tuple *t, 
 
 	wire_eth_emit(frame, sp->net.mac, mac != NULL ? mac : nobody, WIRE_ETH_IP4);
 	wire_ip4_emit(frame + WIRE_ETH_HDR, saddr, daddr, 6, (uint16_t)(WIRE_IP4_HDR + len),
-		sp->ip_id++, tos, TTL);
+		sp->ip_id++, opts != NULL ? (uint8_t)opts->tos : 0,
+		opts != NULL && opts->ttl != 0 ? opts->ttl : TTL);
 	sum = wire_csum_fold(wire_csum_add(wire_csum_pseudo4(saddr, daddr, 6, len), tcp, len));
 	memcpy(tcp + 16, &sum, 2);
 	return WIRE_ETH_HDR + WIRE_IP4_HDR + len;
@@ -41,8 +42,7 @@ static int conn_send(struct sp *sp, const struct sp_conn *c, const struct wire_t
 {
 	uint8_t frame[NIC_HDR_MAX];
 	int direct = (c->flags & SP_CONN_PEERMAC) != 0;
-	uint32_t len =
-		build(sp, frame, &c->tuple, (uint8_t)c->opts.tos, direct ? c->peer_mac : NULL, h);
+	uint32_t len = build(sp, frame, &c->tuple, &c->opts, direct ? c->peer_mac : NULL, h);
 
 	if (c->state == SP_CONN_SYN_SENT) /* made anew when the next hop has answered */
 		return sp_neigh_try(sp, c->neigh, frame, len);
@@ -136,7 +136,7 @@ static void answer(
 {
 	uint8_t out[NIC_HDR_MAX];
 
-	sp_frame_send(sp, out, build(sp, out, t, 0, wire_eth_src(frame), h));
+	sp_frame_send(sp, out, build(sp, out, t, NULL, wire_eth_src(frame), h));
 }
 
 void sp_emit_rst(struct sp *sp, const struct seg *s, const uint8_t *frame)

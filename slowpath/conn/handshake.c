@@ -19,24 +19,50 @@
 #define RCV_WND                                                                                    \
 	65535u /* offered in a SYN, where it is never scaled: the fast path's first buffer */
 #define WSCALE		  7
-#define WSCALE_MAX	  14   /* RFC 7323 section 2.3 */
-#define MSS_DEFAULT	  536u /* RFC 9293 3.7.1 */
-#define MSS_MIN		  88u  /* a smaller option is a way to make us send headers only */
+#define WSCALE_MAX	  14	/* RFC 7323 section 2.3 */
+#define CLAMP_MIN	  1152u /* as Linux: half of the smallest receive buffer */
+#define MSS_DEFAULT	  536u	/* RFC 9293 3.7.1 */
+#define MSS_MIN		  88u	/* a smaller option is a way to make us send headers only */
 #define TS_OPT_BYTES	  12u
 #define SYN_RTO_NS	  1000000000ull
 #define HALF_PER_LISTENER 128u /* at least; else the backlog */
 
 /* ---- options ---- */
 
+/* What the program bounds the window to, UINT32_MAX = nothing. */
+static uint32_t window_limit(const struct sp_conn *c)
+{
+	uint32_t limit = c->opts.rcvbuf != 0 ? c->opts.rcvbuf : UINT32_MAX;
+	uint32_t clamp = c->opts.window_clamp > CLAMP_MIN ? c->opts.window_clamp : CLAMP_MIN;
+
+	return c->opts.window_clamp != 0 && clamp < limit ? clamp : limit;
+}
+
 static uint32_t initial_rcv_wnd(const struct sp_conn *c)
 {
-	return c->opts.rcvbuf != 0 && c->opts.rcvbuf < RCV_WND ? c->opts.rcvbuf : RCV_WND;
+	uint32_t limit = window_limit(c);
+
+	return limit < RCV_WND ? limit : RCV_WND;
+}
+
+/* The least that can express the whole window: SO_RCVBUF and TCP_WINDOW_CLAMP count until now (tcp(7)). */
+static uint8_t wscale_of(const struct sp_conn *c)
+{
+	uint32_t limit = window_limit(c);
+	uint8_t shift = 0;
+
+	if (limit == UINT32_MAX)
+		return WSCALE;
+	while (shift < WSCALE_MAX && limit > (uint32_t)UINT16_MAX << shift)
+		shift++;
+	return shift;
 }
 
 void sp_conn_take_options(struct sp *sp, struct sp_conn *c, const struct seg *s)
 {
 	uint32_t offered = c->flags, mss = s->mss != 0 ? s->mss : MSS_DEFAULT;
 	uint32_t own = sp->net.mtu - WIRE_IP4_HDR - WIRE_TCP_HDR;
+	uint8_t wscale = c->rcv_wscale;
 
 	c->irs = s->seq;
 	c->flags &= ~(SP_CONN_TS | SP_CONN_SACK | SP_CONN_WSCALE | SP_CONN_ECN);
@@ -50,7 +76,7 @@ void sp_conn_take_options(struct sp *sp, struct sp_conn *c, const struct seg *s)
 	if (s->wscale != SEG_NO_WSCALE && (offered & SP_CONN_WSCALE)) {
 		c->flags |= SP_CONN_WSCALE;
 		c->snd_wscale = s->wscale <= WSCALE_MAX ? s->wscale : WSCALE_MAX;
-		c->rcv_wscale = WSCALE;
+		c->rcv_wscale = wscale;
 	}
 	if (offered & SP_CONN_ECN) {
 		uint8_t ecn = s->flags & (TCP_ECE | TCP_CWR);
@@ -74,7 +100,7 @@ void sp_conn_offer_options(struct sp *sp, struct sp_conn *c)
 	if (sp->conf.ecn != 0)
 		c->flags |= SP_CONN_ECN;
 	c->rcv_wnd = initial_rcv_wnd(c);
-	c->rcv_wscale = WSCALE;
+	c->rcv_wscale = wscale_of(c);
 }
 
 /* ---- the end of a handshake ---- */
@@ -187,6 +213,15 @@ static void fill_passive(struct sp *sp, struct sp_conn *c, const struct sp_liste
 
 /* ---- SYN cookies: cookie.h ---- */
 
+/* Of a cookie: the listener's options may be others when its ACK comes. */
+static void fill_cookie(struct sp *sp, struct sp_conn *c, const struct sp_listener *l,
+	const struct seg *syn, const uint8_t *frame)
+{
+	fill_passive(sp, c, l, syn, frame);
+	if (c->flags & SP_CONN_WSCALE)
+		c->rcv_wscale = WSCALE;
+}
+
 static int cookies_recent(const struct sp *sp, const struct sp_listener *l)
 {
 	return l->syncookie_ns != 0 && sp->now_ns - l->syncookie_ns < SP_COOKIE_AGE_NS;
@@ -213,7 +248,7 @@ static void send_cookie(
 		offered.sack_ok = 0;
 		offered.flags &= (uint8_t) ~(TCP_ECE | TCP_CWR);
 	}
-	fill_passive(sp, &c, l, &offered, frame);
+	fill_cookie(sp, &c, l, &offered, frame);
 	c.iss = sp_cookie_make(sp->conns.secret, &c.tuple, syn->seq, c.peer_mss, sp->now_ns);
 	c.ts_offset += sp_cookie_time(now_ms(sp), syn, (c.flags & SP_CONN_ECN) != 0) - now_ms(sp);
 	if (!cookies_recent(sp, l) && sp_log_allow(&limit, sp->now_ns))
@@ -258,7 +293,7 @@ static int cookie_open(struct sp *sp, struct sp_listener *l, const struct sp_con
 		sp->cnt.drop_no_conn_memory++;
 		return 1;
 	}
-	fill_passive(sp, c, l, &syn, in->frame);
+	fill_cookie(sp, c, l, &syn, in->frame);
 	c->iss = in->seg->ack - 1;
 	c->flags |= SP_CONN_RETRANS; /* when the SYN came is not known: no RTT sample */
 	sp_conn_event(sp, c, SP_EV_ACK, in);
@@ -359,6 +394,19 @@ static void challenge(struct sp *sp, const struct sp_conn *c)
 		sp_emit_ack(sp, c);
 }
 
+/*
+ * TCP_DEFER_ACCEPT: the ACK of our SYN-ACK is not enough until that has been sent so often again; then
+ * the client's answer to it is, as in Linux.
+ */
+static int deferred(struct sp_conn *c, const struct seg *s)
+{
+	if (!(c->flags & SP_CONN_PASSIVE) || c->retries >= c->opts.defer || s->len != 0 ||
+		(s->flags & TCP_FIN) || s->seq != c->irs + 1)
+		return 0;
+	c->flags |= SP_CONN_ACKED;
+	return 1;
+}
+
 /* RFC 9293 3.10.7.4, with 5961 for RST and SYN. */
 static void input_syn_rcvd(
 	struct sp *sp, struct sp_conn *c, const struct seg *s, const struct sp_conn_input *in)
@@ -389,7 +437,8 @@ static void input_syn_rcvd(
 		sp_emit_rst(sp, s, in->frame);
 		return;
 	}
-	sp_conn_event(sp, c, SP_EV_ACK, in);
+	if (!deferred(c, s))
+		sp_conn_event(sp, c, SP_EV_ACK, in);
 }
 
 /* ---- dispatch ---- */

@@ -87,30 +87,59 @@ uint64_t sp_conn_timer_next(struct sp *sp)
 	return (cs->wheel_tick + i) * SP_WHEEL_NS;
 }
 
+/* How often: TCP_SYNCNT counts for SYN-ACKs too; who defers accepting waits as long as that says. */
+static uint32_t retries_of(const struct sp *sp, const struct sp_conn *c)
+{
+	uint32_t n = c->flags & SP_CONN_PASSIVE ? sp->conf.synack_retries : sp->conf.syn_retries;
+
+	if (c->opts.syncnt != 0)
+		n = c->opts.syncnt;
+	return (c->flags & SP_CONN_ACKED) && n < c->opts.defer ? c->opts.defer : n;
+}
+
+/* TCP_USER_TIMEOUT bounds our SYNs too, but for the first wait. */
+static uint64_t give_up_ns(const struct sp_conn *c)
+{
+	if ((c->flags & SP_CONN_PASSIVE) || c->opts.user_timeout_ms == 0)
+		return UINT64_MAX;
+	return c->sent_ns + c->opts.user_timeout_ms * 1000000ull;
+}
+
+static uint64_t next_try_ns(const struct sp *sp, const struct sp_conn *c)
+{
+	uint64_t wait_ns = SYN_RTO_NS << c->retries, at, last = give_up_ns(c);
+
+	if (c->retries > 7 || wait_ns > SYN_RTO_MAX_NS)
+		wait_ns = SYN_RTO_MAX_NS;
+	at = sp->now_ns + wait_ns;
+	if (last < at)
+		at = last > sp->now_ns ? last : sp->now_ns;
+	return at;
+}
+
 /*
  * Retransmission or giving up; the back-off doubles. A SYN that waits for the next hop was not lost: its next hop answers or is
  * given up (net/arp.c).
  */
 static void fire(struct sp *sp, struct sp_conn *c)
 {
-	uint32_t limit =
-		c->flags & SP_CONN_PASSIVE ? sp->conf.synack_retries : sp->conf.syn_retries;
 	struct sp_conn_input in = {.error = ETIMEDOUT};
-	uint64_t wait_ns;
+	int silent;
 
 	if (c->state == SP_CONN_SYN_SENT && (c->flags & SP_CONN_UNSENT)) {
 		sp_connect_begin(sp, c);
 		return;
 	}
-	if (c->retries >= limit) {
+	if (c->retries >= retries_of(sp, c) || (c->retries != 0 && sp->now_ns >= give_up_ns(c))) {
 		sp_conn_event(sp, c, SP_EV_GIVE_UP, &in);
 		return;
 	}
+	/* The client has acknowledged: it is asked again once, before it is accepted without data. */
+	silent = (c->flags & SP_CONN_ACKED) && c->retries + 1u < c->opts.defer;
 	c->retries++;
-	wait_ns = SYN_RTO_NS << c->retries;
-	sp_conn_timer_set(
-		sp, c, sp->now_ns + (wait_ns < SYN_RTO_MAX_NS ? wait_ns : SYN_RTO_MAX_NS));
-	sp_conn_event(sp, c, SP_EV_TIMER, &in);
+	sp_conn_timer_set(sp, c, next_try_ns(sp, c));
+	if (!silent)
+		sp_conn_event(sp, c, SP_EV_TIMER, &in);
 }
 
 /* Runs what is due in one slot. Those of later turns stay. Returns how many fired. */

@@ -14,7 +14,7 @@
 TEST(Layout, version)
 {
 	EXPECT_EQ(TAS_ABI_MAJOR, 1);
-	EXPECT_EQ(TAS_ABI_MINOR, 1);
+	EXPECT_EQ(TAS_ABI_MINOR, 2);
 }
 
 TEST(Layout, region_header)
@@ -65,6 +65,8 @@ TEST(Layout, slot)
 	AT(tas_sock, take_flow, 96);
 	AT(tas_sock, evq, 104);
 	AT(tas_sock, tx_wait, 108);
+	AT(tas_sock, quickack, 112); /* ABI 1.2; zero before */
+	AT(tas_sock, tx_nxt, 248);   /* ABI 1.2 */
 	AT(tas_sock, rx_lock, 128);
 	AT(tas_sock, wake, 192);
 	AT(tas_sock, laddr, 200);

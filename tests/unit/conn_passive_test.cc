@@ -100,7 +100,7 @@ TEST_F(Conn, SmallRcvbuf_BoundsWindowOfSynAckAndSyn)
 	struct wire_tcp sa = head(8080, ntohs(c->tuple.lport), TCP_SYN | TCP_ACK, 9000, c->iss + 1);
 	sa.wscale = 3;
 	receive(sa);
-	EXPECT_EQ(sent().wnd, 5000 >> 7);
+	EXPECT_EQ(sent().wnd, 5000);
 	in = messages(SP_FLOW_INSTALL);
 	ASSERT_EQ(in.size(), 1u);
 	EXPECT_EQ(in[0].u.install.rcv_adv, 9001u + 5000u);
