@@ -19,12 +19,13 @@ static struct {
 	uint32_t lock;
 	uint32_t up; /* HELLO was accepted */
 	int sock;
+	int child; /* its registration connection, while we fork; -1 = it dials */
 	int spare; /* keeps a number free for the descriptor that comes with a reply; -1 = none */
 	uint32_t app, seq;
 	uint32_t heir;	   /* ... with a token */
 	uint32_t refused;  /* the last HELLO found a service that does not take us */
 	uint64_t retry_ns; /* do not ask again before */
-} client = {.sock = -1, .spare = -1};
+} client = {.sock = -1, .child = -1, .spare = -1};
 
 static int transmit(int sock, struct tas_msg *m, int fd)
 {
@@ -173,11 +174,23 @@ static int dial(void)
 	return lt_hide((int)s);
 }
 
+/* The parent's way to the service may be closed to a child: identity, root folder, sandbox. */
+static int connection(void)
+{
+	int sock = client.child;
+
+	client.child = -1;
+	if (sock < 0)
+		return dial();
+	limit_wait(sock, HELLO_S);
+	return sock;
+}
+
 /* HELLO with the token of a fork (NULL: none). The caller holds the lock. */
 static int hello(const uint64_t *token)
 {
 	struct tas_msg m = {.type = TAS_CMD_HELLO};
-	int sock = dial(), r;
+	int sock = connection(), r;
 
 	tas_store(&client.refused, sock >= 0 || sock == -EACCES ? 1u : 0u);
 	if (sock < 0)
@@ -242,6 +255,8 @@ void lt_client_move_fd(int fd)
 {
 	if (client.sock == fd)
 		tas_store(&client.sock, lt_hide(fd));
+	else if (client.child == fd)
+		client.child = lt_hide(fd);
 	else if (client.spare == fd)
 		client.spare = -1; /* the program's file takes the number */
 }
@@ -341,15 +356,20 @@ void lt_client_release(const uint64_t *saved)
 	lt_unlock_masked(&client.lock, saved);
 }
 
-/* The three below run under lt_client_hold(). 0 and the token in *m, or -errno: the child starts
+static void fork_message(struct tas_msg *m, uint32_t flags)
+{
+	memset(m, 0, sizeof(*m));
+	m->type = TAS_CMD_FORK;
+	m->flags = flags | (lt_share_any() ? TAS_FORK_CONNS : 0);
+}
+
+/* Those below run under lt_client_hold(). 0 and the token in *m, or -errno: the child starts
  * afresh. */
 int lt_client_fork_begin(struct tas_msg *m)
 {
 	int r;
 
-	memset(m, 0, sizeof(*m));
-	m->type = TAS_CMD_FORK;
-	m->flags = lt_share_any() ? TAS_FORK_CONNS : 0;
+	fork_message(m, 0);
 	if (!client.up)
 		return -EPIPE;
 	r = exchange(client.sock, m, -1, NULL, NULL);
@@ -382,9 +402,37 @@ bool lt_client_inherit(const uint64_t token[2])
 	return tas_load(&client.up) != 0;
 }
 
+/* With a connection for the child, where one can be had. */
+int lt_client_fork_begin_child(struct tas_msg *m)
+{
+	uint32_t nfds = 1;
+	int fd, r;
+
+	fork_message(m, TAS_FORK_SOCKET);
+	if (!client.up)
+		return -EPIPE;
+	r = exchange_fds(m, -1, &fd, &nfds);
+	if (r == -EMFILE)
+		return lt_client_fork_begin(m);
+	if (r == -EPIPE)
+		gone();
+	if (r >= 0 && nfds == 1)
+		client.child = lt_hide(fd);
+	return r;
+}
+
+/* In the parent, after the fork. */
+void lt_client_fork_end(void)
+{
+	lt_unhide(client.child);
+	client.child = -1;
+}
+
 /* In the child: drop what is the parent's and register; `m` == NULL: no token. */
 void lt_client_fork_child(const struct tas_msg *m)
 {
+	if (m == NULL)
+		lt_client_fork_end();
 	client.lock = 0;
 	client.up = 0;
 	lt_unhide(client.sock);

@@ -129,13 +129,14 @@ static pid_t fork_with(pid_t (*real_fork)(void))
 	}
 	lt_share_mark();
 	lt_client_hold(&mask);
-	token = (holds_listener() || lt_share_any()) && lt_client_fork_begin(&m) >= 0;
+	token = (holds_listener() || lt_share_any()) && lt_client_fork_begin_child(&m) >= 0;
 	pid = real_fork();
 	if (pid == 0) {
 		child(token ? &m : NULL);
 		lt_signals_restore(&mask);
 		return 0;
 	}
+	lt_client_fork_end();
 	if (pid < 0 && token)
 		lt_client_fork_failed(&m);
 	lt_client_release(&mask);

@@ -240,6 +240,8 @@ bool lt_client_refused(void); /* a service answered and did not take us */
 int lt_command(struct tas_msg *m, int fd, int *fds, uint32_t *nfds);
 bool lt_client_check(struct lt_ctx *c); /* true: the daemon is gone (and its context is dead now) */
 int lt_client_fork_begin(struct tas_msg *m);
+int lt_client_fork_begin_child(struct tas_msg *m);
+void lt_client_fork_end(void);
 void lt_client_fork_failed(struct tas_msg *m);
 void lt_client_fork_child(const struct tas_msg *m);
 bool lt_client_inherit(const uint64_t

@@ -39,7 +39,8 @@ struct sp_app {
 	uint64_t expires_ns;	/* NEW, RESERVED: until then */
 	const char *only_child; /* NEW: why it must say a token, NULL: it need not */
 	uint32_t parent;	/* app id that forked it */
-	int sock, pidfd;	/* -1 = none */
+	int sock,
+		pidfd; /* -1 = none; RESERVED: sock is where the child will say HELLO, if it has one */
 	struct sp_source sock_src, pid_src;
 	uint64_t seg_bytes;  /* chunk memory in all */
 	uint32_t nlisteners; /* held */

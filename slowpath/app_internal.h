@@ -37,6 +37,10 @@ void sp_app_broken(struct sp *sp, uint32_t id);
 void sp_apps_tick(struct sp *sp);
 /* It says no token, and only a child may register now: counted, logged. */
 void sp_app_refused(struct sp *sp, const struct sp_app *app);
+/* Makes the connection on which a reserved child will say HELLO: the end that is the child's, or -errno. */
+int sp_app_pair(struct sp *sp, struct sp_app *child);
+/* The child has said it. 0 or -errno. */
+int sp_app_meet(struct sp *sp, struct sp_app *child, uint32_t pid, uint32_t uid, uint32_t gid);
 /* Watches a connected registration socket; takes it over. 0 or -errno. */
 int sp_app_attach(struct sp *sp, struct sp_app *app, int sock);
 

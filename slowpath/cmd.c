@@ -17,6 +17,7 @@
 
 #define BATCH	      16
 #define MALFORMED_MAX 3
+#define CREDENTIALS   CMSG_SPACE(sizeof(struct ucred))
 
 struct command {
 	sp_cmd_fn *fn;
@@ -60,6 +61,16 @@ static int is_well_formed(const struct tas_msg *m, const struct arrival *in)
 	return m->zero[0] == 0 && m->zero[1] == 0 && m->pad0 == 0 && m->status == 0;
 }
 
+static void take_sender(const struct cmsghdr *c, struct sp_request *rq)
+{
+	struct ucred cred;
+
+	memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+	rq->pid = (uint32_t)cred.pid;
+	rq->uid = cred.uid;
+	rq->gid = cred.gid;
+}
+
 /* Takes the descriptors out of the control data; what no command takes is closed here. */
 static void take_fds(struct sp *sp, struct msghdr *mh, struct sp_request *rq, struct arrival *in)
 {
@@ -68,6 +79,8 @@ static void take_fds(struct sp *sp, struct msghdr *mh, struct sp_request *rq, st
 	for (c = CMSG_FIRSTHDR(mh); c != NULL; c = CMSG_NXTHDR(mh, c)) {
 		int count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int)), i;
 
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
+			take_sender(c, rq);
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		for (i = 0; i < count; i++) {
@@ -89,7 +102,7 @@ static void take_fds(struct sp *sp, struct msghdr *mh, struct sp_request *rq, st
 static void receive(struct sp *sp, struct sp_request *rq, struct arrival *in)
 {
 	union {
-		char buf[CMSG_SPACE(SP_PASSED_MAX * sizeof(int))];
+		char buf[CMSG_SPACE(SP_PASSED_MAX * sizeof(int)) + CREDENTIALS];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = {&rq->m, sizeof(rq->m)};
@@ -97,7 +110,8 @@ static void receive(struct sp *sp, struct sp_request *rq, struct arrival *in)
 	int room = sp_passed_room(rq->app->uid);
 
 	mh.msg_control = control.buf;
-	mh.msg_controllen = room ? sizeof(control.buf) : 0;
+	mh.msg_controllen =
+		room ? sizeof(control.buf) : (rq->app->state == SP_APP_RESERVED ? CREDENTIALS : 0);
 	sp_guard(sp); /* what is lost is closed in here */
 	in->n = recvmsg(rq->app->sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (in->n < 0)

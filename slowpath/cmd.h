@@ -15,6 +15,8 @@ struct sp_request {
 	struct sp_app *app;	 /* HELLO may change it */
 	int fds[SP_REQUEST_FDS]; /* -1 in place of what a handler kept; the rest is closed for it */
 	int nfds;
+	uint32_t pid, uid,
+		gid; /* of the sender, as the kernel says, on the connection of a child; else 0 */
 };
 
 #define SP_REPLY_FDS (TAS_MAX_CORES + 2)

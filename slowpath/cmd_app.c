@@ -31,6 +31,14 @@ static struct sp_app *find_token(struct sp *sp, const uint64_t token[2])
 	return NULL;
 }
 
+/* One whose child comes by the door: it has no connection of its own. */
+static struct sp_app *find_stranger(struct sp *sp, const uint64_t token[2])
+{
+	struct sp_app *app = find_token(sp, token);
+
+	return app != NULL && app->sock < 0 ? app : NULL;
+}
+
 /* Without a token that is known: `otherwise`, unless only a child may register. */
 static int not_announced(struct sp *sp, const struct sp_app *app, int otherwise)
 {
@@ -40,19 +48,29 @@ static int not_announced(struct sp *sp, const struct sp_app *app, int otherwise)
 	return -EUSERS;
 }
 
+/* On the connection that its FORK made. Whoever says it has that from the parent, so policy need not be asked again. */
+static int hello_of_child(struct sp *sp, const struct sp_request *rq)
+{
+	if (find_token(sp, rq->m.token) != rq->app)
+		return -ENOENT;
+	return sp_app_meet(sp, rq->app, rq->pid, rq->uid, rq->gid);
+}
+
 int sp_cmd_hello(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 {
 	struct sp_app *reserved;
 	int err;
 
-	if (rq->app->state != SP_APP_NEW)
+	if (rq->app->state != SP_APP_NEW && rq->app->state != SP_APP_RESERVED)
 		return -EALREADY;
 	if (rq->m.abi_major != TAS_ABI_MAJOR) {
 		sp->cnt.refuse_abi++;
 		return -EPROTONOSUPPORT;
 	}
-	if (rq->m.token[0] != 0 || rq->m.token[1] != 0) {
-		reserved = find_token(sp, rq->m.token);
+	if (rq->app->state == SP_APP_RESERVED) {
+		err = hello_of_child(sp, rq);
+	} else if (rq->m.token[0] != 0 || rq->m.token[1] != 0) {
+		reserved = find_stranger(sp, rq->m.token);
 		if (reserved == NULL)
 			return not_announced(sp, rq->app, -ENOENT);
 		err = sp_app_adopt(sp, rq->app, reserved);
@@ -173,6 +191,18 @@ static int hold_listeners_of(struct sp *sp, struct sp_app *child, struct sp_app 
 	return 0;
 }
 
+/* The child's own registration connection, in the reply to its parent: the child may have no right to the door any more. */
+static int give_socket(struct sp *sp, struct sp_app *child, struct sp_reply *rp)
+{
+	int theirs = sp_app_pair(sp, child);
+
+	if (theirs < 0)
+		return theirs;
+	rp->fds[rp->nfds++] = theirs;
+	rp->own = 1;
+	return 0;
+}
+
 int sp_cmd_fork(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 {
 	struct sp_app *parent = rq->app, *child;
@@ -193,8 +223,10 @@ int sp_cmd_fork(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	err = hold_listeners_of(sp, child, parent);
 	if (err == 0 && (rq->m.flags & TAS_FORK_CONNS))
 		err = sp_share_fork(sp, parent, child);
+	if (err == 0 && (rq->m.flags & TAS_FORK_SOCKET))
+		err = give_socket(sp, child, rp);
 	if (err != 0) {
-		sp_app_leave(sp, child, "too many holders");
+		sp_app_leave(sp, child, "cannot be announced");
 		return err;
 	}
 	rp->m.token[0] = child->token[0];

@@ -80,7 +80,8 @@ static int child_awaited(struct sp *sp, uint32_t uid)
 
 	while ((app = sp_app_next(sp, &cursor)) != NULL) {
 		if (app->uid == uid)
-			n += (app->state == SP_APP_RESERVED) - (app->only_child != NULL);
+			n += (app->state == SP_APP_RESERVED && app->sock < 0) -
+			     (app->only_child != NULL);
 	}
 	return n > 0;
 }

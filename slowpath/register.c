@@ -155,6 +155,48 @@ int sp_app_adopt(struct sp *sp, struct sp_app *from, struct sp_app *to)
 	return err;
 }
 
+int sp_app_pair(struct sp *sp, struct sp_app *child)
+{
+	int pair[2], one = 1, err = 0;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return -errno;
+	/* The peer's credentials are here this process's own: each message is to bring its sender's. */
+	if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) != 0)
+		err = -errno;
+	if (err == 0)
+		err = sp_loop_add(sp, &child->sock_src, pair[0], EPOLLIN, on_message, child);
+	if (err != 0) {
+		close(pair[0]);
+		close(pair[1]);
+		return err;
+	}
+	child->sock = pair[0];
+	return pair[1];
+}
+
+int sp_app_meet(struct sp *sp, struct sp_app *child, uint32_t pid, uint32_t uid, uint32_t gid)
+{
+	int zero = 0, err;
+
+	if (!sp_passed_room(uid))
+		return -ENOBUFS;
+	child->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (child->pidfd < 0) /* gone already: the connection says so as well */
+		return -errno;
+	err = sp_loop_add(sp, &child->pid_src, child->pidfd, EPOLLIN, on_end, child);
+	if (err != 0)
+		return err;
+	setsockopt(child->sock, SOL_SOCKET, SO_PASSCRED, &zero, sizeof(zero));
+	child->pid = pid;
+	child->uid = uid;
+	child->gid = gid;
+	child->token[0] = child->token[1] = 0;
+	child->joined_ns = sp->now_ns;
+	read_comm(child);
+	return 0;
+}
+
 static void report_refusal(struct sp *sp, const struct sp_app *who, const char *reason)
 {
 	static struct sp_log_limit limit;

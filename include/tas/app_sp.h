@@ -52,7 +52,8 @@ enum tas_cmd {
 			     *      TAS_OPT_LISTENER id = listener. By its name also a connection that was accepted
 			     *      and is not bound yet. -ENOENT: it is gone */
 	TAS_CMD_FORK,	    /* in: flags. out: token: who says HELLO with it holds our listeners and, with TAS_FORK_CONNS, our
-			     *      connections (a child, or the next program of this process) */
+			     *      connections (a child, or the next program of this process); with TAS_FORK_SOCKET, fd: the
+			     *      registration connection on which the child, and nobody else, says that HELLO */
 	TAS_CMD_UNFORK,	    /* in: token: fork failed */
 	TAS_CMD_CANCEL,	    /* in: slot, aux = gen of the CONNECT reply: give the handshake up and free the slot (its
 			     *      state becomes ERROR|FREE). -EALREADY: decided meanwhile, the slot's state says how */
@@ -67,6 +68,7 @@ enum tas_cmd {
 #define TAS_LISTEN_REUSEPORT 0x1u
 #define TAS_OPT_LISTENER     0x2u
 #define TAS_FORK_CONNS	     0x4u
+#define TAS_FORK_SOCKET	     0x20u
 #define TAS_UNLISTEN_ALL     0x10u /* as shutdown() does, which is the description's */
 #define TAS_OPT_READ	     0x8u /* SETOPT: change nothing; the reply's opts are those in force */
 
