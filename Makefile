@@ -67,7 +67,7 @@ tsan fuzz: setup
 	@cmake --build $(BUILD)/$@ -j $(JOBS) --target $(if $(filter tsan,$@),suites,fuzzers)
 
 # One ctest over three builds: what takes long, every program, the fuzzers, and what ThreadSanitizer thinks of the suites.
-LONG	:= ^(long|e2e|preload|fuzz)/[^/]*$$|^tsan/(unit|packet|model|sim)/
+LONG	:= ^(long|e2e|apps|preload|fuzz)/[^/]*$$|^tsan/(unit|packet|model|sim)/
 
 test-long: build tsan fuzz servers
 	@mkdir -p $(BUILD)/suites-long
