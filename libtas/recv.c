@@ -314,7 +314,7 @@ static ssize_t recv_msg(struct lt_desc *d, struct msghdr *m, int flags)
 	if (r >= 0) {
 		m->msg_namelen = 0;
 		m->msg_controllen = 0;
-		m->msg_flags = 0;
+		m->msg_flags = flags & MSG_CMSG_CLOEXEC; /* as Linux says it back */
 	}
 	return r;
 }
