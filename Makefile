@@ -3,6 +3,7 @@
 #   make              release build into build/
 #   make demo         show it: nginx over tas on a tap, checked with SHA-256, beside the kernel
 #   make test         release and sanitizer builds, all suites (about ten minutes on two cores)
+#   make conformance  writes docs/conformance.md anew: what programs get over tas, as the differential suite shows it
 #   make test-long    soak, 1,000 kills, all programs, fuzzers, ThreadSanitizer (over an hour; TAS_SOAK, TAS_FUZZ_S: seconds)
 #   make format       clang-format in place          make check-format   the same, as a check
 #   make tidy         clang-tidy with the checks of .clang-tidy
@@ -20,7 +21,7 @@ SETUP	:= tests/lib/setup.sh
 CTEST	:= ctest --output-on-failure --no-tests=error -j $(JOBS)
 SOURCES	= $(shell git ls-files '*.c' '*.h' '*.cc')
 
-.PHONY: all build product asan tsan fuzz setup servers demo test test-long format check-format tidy install uninstall clean distclean
+.PHONY: all build product asan tsan fuzz setup servers demo test test-long conformance format check-format tidy install uninstall clean distclean
 
 # At once, not after ten minutes of building.
 ifneq ($(filter demo test test-long,$(MAKECMDGOALS)),)
@@ -59,6 +60,11 @@ test: build asan servers
 	@mkdir -p $(BUILD)/suites
 	@printf 'subdirs("%s")\n' $(CURDIR)/$(BUILD) $(CURDIR)/$(ASAN) >$(BUILD)/suites/CTestTestfile.cmake
 	@cd $(BUILD)/suites && $(CTEST) -LE long
+
+conformance: setup
+	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }
+	@cmake --build $(BUILD) -j $(JOBS) --target differential
+	@tests/preload/conformance.py make $(BUILD)
 
 tsan fuzz: setup
 	@$(SETUP) clang

@@ -12,6 +12,7 @@
 #define PRELOAD_HARNESS_H
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -291,6 +292,15 @@ static pid_t start_peer(const char *self, const char *name, int fd)
 	return pid;
 }
 
+/* Tells tests/recorder, where it is preloaded, which case uses what follows. */
+static void record(const char *name)
+{
+	void (*recorder)(const char *) = (void (*)(const char *))dlsym(RTLD_DEFAULT, "record_case");
+
+	if (recorder != NULL)
+		recorder(name);
+}
+
 static void run_case(const char *self, const struct tcase *c)
 {
 	int pair[2], status;
@@ -303,7 +313,9 @@ static void run_case(const char *self, const struct tcase *c)
 	pid = start_peer(self, c->name, pair[1]);
 	close(pair[1]);
 	ctl = pair[0];
+	record(c->name);
 	c->test();
+	record(NULL);
 	close(ctl);
 	CHECK(waitpid(pid, &status, 0) == pid);
 	if (status != 0)
