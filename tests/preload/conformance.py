@@ -18,7 +18,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/conformance.md"
 DIFFERENCES = ROOT / "tests/preload/differences"
-NAMED = 3  # cases that a row names at most: the first by name, so that the page changes seldom
+NAMED = 3  # cases that a new row names at most
 
 HEAD = """# Conformance
 
@@ -125,8 +125,20 @@ def read_differences():
     return found
 
 
+def read_page():
+    """{(title, first cell): [cases]} of the page as it is: a row goes on naming them, so that the page changes seldom."""
+    named, title = {}, ""
+    for line in PAGE.read_text().splitlines() if PAGE.exists() else []:
+        title = line[3:] if line.startswith("## ") else title
+        cells = line.split(" | ")
+        if line.startswith("| `") and len(cells) == 4:
+            named[title, cells[0]] = [c for c in cells[3].rstrip("| ").split(", ") if c]
+    return named
+
+
 class Page:
     def __init__(self, records):
+        self.named = read_page()
         self.calls, self.aliases = read_calls()
         self.surface, self.notes = read_surface()
         self.used, self.cases = read_records(records)
@@ -134,25 +146,25 @@ class Page:
         if self.unshown:
             sys.exit("surface.def: notes on what is no call of intercept.def: %s" % " ".join(self.unshown))
 
-    def row(self, first, key, verdict, note):
-        cases = self.used.get(key, [])
-        if verdict == "same" and not cases:
-            self.unshown.append(key)
-        return "| %s | %s | %s | %s |\n" % (first, verdict, note, ", ".join(sorted(cases)[:NAMED]))
-
     def table(self, title, what, rows):
-        return "\n## %s\n\n| %s | | how, why | shown by |\n|---|---|---|---|\n%s" % (title, what, "".join(rows))
+        out = "\n## %s\n\n| %s | | how, why | shown by |\n|---|---|---|---|\n" % (title, what)
+        for first, key, verdict, note in rows:
+            cases = sorted(self.used.get(key, []))
+            if verdict == "same" and not cases:
+                self.unshown.append(key)
+            shown = [c for c in self.named.get((title, "| " + first), []) if c in cases] or cases[:NAMED]
+            out += "| %s | %s | %s | %s |\n" % (first, verdict, note, ", ".join(shown))
+        return out
 
     def call_rows(self):
         for name in self.calls:
-            verdict, note = self.notes.get(name, ("same", ""))
             names = "".join(", `%s`" % n for n in self.aliases.get(name, []))
-            yield self.row("`%s`%s" % (name, names), "call " + name, verdict, note)
+            yield ("`%s`%s" % (name, names), "call " + name) + self.notes.get(name, ("same", ""))
 
     def surface_rows(self, kind, family):
         for k, f, name, verdict, note in self.surface:
             if (k, f) == (kind, family):
-                yield self.row("`%s`" % name, "%s %s %s" % (k, f, name), verdict, note)
+                yield "`%s`" % name, "%s %s %s" % (k, f, name), verdict, note
 
     def text(self):
         titles = {"option": "Options of %s", "request": "Requests of %s", "flag": "Flags of %s"}
