@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include "lt.h"
+#include "transit.h"
 
 #define REAP_MIN 64u
 
@@ -180,6 +181,7 @@ void lt_context_move_fd(int fd)
 	tas_store(&lt_tab[fd], 0u);
 	lt_client_move_fd(fd);
 	lt_sleepers_move_fd(fd);
+	lt_transits_move_fd(fd);
 	for (i = 0; c != NULL && i < c->ncores; i++)
 		move_fd(&c->core_fd[i], fd);
 	for (i = 0; c != NULL && i < TAS_MAX_EVQ; i++)

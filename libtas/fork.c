@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "lt.h"
+#include "transit.h"
 
 static bool holds_listener(void)
 {
@@ -102,6 +103,7 @@ static void child(const struct tas_msg *m)
 	lt_explain_fork_child();
 	lt_context_fork_child();
 	lt_sleepers_fork_child();
+	lt_transits_fork_child();
 	lt_epoll_fork_child();
 	lt_share_fork_child();
 	lt_stdio_fork_child();

@@ -323,6 +323,24 @@ void lt_iov_skip(struct lt_iov *it, size_t n);
 size_t lt_iov_copy_out(struct lt_iov *it, const uint8_t *from, size_t n); /* to the program */
 
 /*
+ * recv.c: taking bytes where they lie, under the slot's rx_lock. lt_rx_begin says how many there are,
+ * lt_rx_pieces where the first of them are, lt_rx_commit gives n of those back to the core. Not for a
+ * connection with LT_D_SHARED, which may leave meanwhile; it does not become one before lt_rx_end.
+ */
+struct lt_rxop {
+	struct lt_desc *d;
+	struct tas_sock *s;
+	uint64_t pos, head;
+	uint32_t chunk;
+};
+
+ssize_t lt_rx_begin(struct lt_rxop *x, struct lt_desc *d, uint32_t life);
+size_t lt_rx_pieces(const struct lt_rxop *x, size_t max, struct iovec *v, int *nv);
+void lt_rx_commit(struct lt_rxop *x, size_t n);
+void lt_rx_end(struct lt_rxop *x);
+int lt_rx_why_empty(struct lt_desc *d);
+
+/*
  * send.c: appending to the send list under the slot's tx_lock. lt_tx_begin says how many bytes may
  * be added, lt_tx_place names memory for the next ones, lt_tx_commit publishes the first `n` of
  * those and rings.
@@ -344,6 +362,7 @@ size_t lt_tx_place(struct lt_txop *t, size_t max, struct iovec *v, int *nv);
 void lt_tx_commit(struct lt_txop *t, size_t n);
 size_t lt_tx_lost(const struct lt_txop *t);
 void lt_tx_end(struct lt_txop *t);
+void lt_tx_more(struct lt_desc *d, int flags); /* as the MSG_MORE of a send that begins */
 /*
  * Sets `want` bits after which tx_head must not move: no send is between lt_tx_begin and lt_tx_end.
  * A handler above its own send leaves them to that send, which says them when it ends.
@@ -480,7 +499,7 @@ void lt_stdio_follow(int fd); /* 0, 1 or 2 is ours now: so is its stream */
 void lt_stdio_flush(void);
 void lt_stdio_fork_child(void);
 
-/* sendfile.c */
-ssize_t lt_sendfile_common(struct lt_desc *d, int in_fd, off_t *offset, size_t count);
+/* splice.c: what is there goes into the pipe `out` */
+ssize_t lt_splice_out(struct lt_desc *d, int out, size_t n, unsigned flags);
 
 #endif

@@ -8,14 +8,7 @@
  */
 #include "lt.h"
 
-struct rx {
-	struct lt_desc *d;
-	struct tas_sock *s;
-	uint64_t pos, head;
-	uint32_t chunk;
-};
-
-static uint32_t chunk_at(const struct rx *x)
+static uint32_t chunk_at(const struct lt_rxop *x)
 {
 	if (tas_load(&x->s->rx_first_pos) == x->pos)
 		return tas_load(&x->s->rx_first_chunk);
@@ -25,7 +18,7 @@ static uint32_t chunk_at(const struct rx *x)
 }
 
 /* Copies up to n bytes from x->pos on (it == NULL: skips them); advances x. */
-static size_t copy(struct rx *x, struct lt_iov *it, size_t n)
+static size_t copy(struct lt_rxop *x, struct lt_iov *it, size_t n)
 {
 	size_t done = 0, len;
 	uint8_t *p;
@@ -49,7 +42,7 @@ static size_t copy(struct rx *x, struct lt_iov *it, size_t n)
 }
 
 /* Tells the core what was consumed; rings when chunks came free or the window may open. */
-static void publish(struct rx *x, uint64_t before)
+static void publish(struct lt_rxop *x, uint64_t before)
 {
 	x->s->rx_chunk = x->chunk;
 	tas_store(&x->d->rx_pos, x->pos);
@@ -60,7 +53,7 @@ static void publish(struct rx *x, uint64_t before)
 }
 
 /* Another process may have claimed the connection meanwhile: bytes of these that are ours all the same. */
-static ssize_t heard(struct rx *x, struct lt_iov *it, struct lt_iov at, ssize_t r)
+static ssize_t heard(struct lt_rxop *x, struct lt_iov *it, struct lt_iov at, ssize_t r)
 {
 	uint64_t lost;
 
@@ -77,43 +70,90 @@ static ssize_t heard(struct rx *x, struct lt_iov *it, struct lt_iov at, ssize_t 
 }
 
 /* A peek says nothing to the core: when the connection leaves meanwhile, the chunks may hold another's bytes. */
-static ssize_t still_ours(const struct rx *x, ssize_t r)
+static ssize_t still_ours(const struct lt_rxop *x, ssize_t r)
 {
 	__atomic_thread_fence(__ATOMIC_ACQUIRE); /* the copy, then the look */
 	return tas_load(&x->s->state) & TAS_SOCK_MOVING ? -ESTALE : r;
 }
 
+/* Bytes that are there; -errno: it is over, the lock is not held. */
+ssize_t lt_rx_begin(struct lt_rxop *x, struct lt_desc *d, uint32_t life)
+{
+	int err = 0;
+
+	x->d = d;
+	x->s = d->s;
+	if (lt_lock(&x->s->rx_lock) != 0)
+		return -EDEADLK; /* a handler above its own recv() */
+	x->head = x->pos = d->rx_pos;
+	x->chunk = x->s->rx_chunk;
+	if (!lt_conn_is(d, life))
+		err = -EBADF;
+	else if (d->s != x->s || lt_moved(d))
+		err = -ESTALE;
+	else if (lt_conn_bound(d))
+		x->head = tas_load_acq(&x->s->rx_head);
+	if (err != 0)
+		lt_rx_end(x);
+	return err != 0 ? err : x->head > x->pos ? (ssize_t)(x->head - x->pos) : 0;
+}
+
+void lt_rx_end(struct lt_rxop *x)
+{
+	lt_unlock(&x->s->rx_lock);
+	lt_late(x->d);
+}
+
+size_t lt_rx_pieces(const struct lt_rxop *x, size_t max, struct iovec *v, int *nv)
+{
+	struct lt_rxop at = *x;
+	size_t done = 0, len;
+	int i = 0;
+	uint8_t *p;
+
+	for (; i < *nv && done < max && at.pos < at.head; i++, at.pos += len, done += len) {
+		at.chunk = chunk_at(&at);
+		p = lt_chunk_addr(at.d->ctx, at.chunk);
+		if (lt_unlikely(p == NULL))
+			break;
+		len = TAS_CHUNK_BYTES - (at.pos & TAS_CHUNK_MASK);
+		len = len > max - done ? max - done : len;
+		len = len > at.head - at.pos ? at.head - at.pos : len;
+		v[i] = (struct iovec){p + (at.pos & TAS_CHUNK_MASK), len};
+	}
+	*nv = i;
+	return done;
+}
+
+void lt_rx_commit(struct lt_rxop *x, size_t n)
+{
+	uint64_t before = x->pos;
+
+	copy(x, NULL, n);
+	publish(x, before);
+}
+
 /* What there is, up to n bytes. 0 = nothing now, or -errno. */
 static ssize_t take(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t n, int flags)
 {
-	struct rx x = {.d = d, .s = d->s};
 	struct lt_iov at = *it;
-	ssize_t r = 0;
+	struct lt_rxop x;
+	ssize_t r = lt_rx_begin(&x, d, life);
 
-	if (lt_lock(&x.s->rx_lock) != 0)
-		return -EDEADLK; /* a handler above its own recv() */
-	if (!lt_conn_is(d, life)) {
-		r = -EBADF;
-	} else if (d->s != x.s || lt_moved(d)) {
-		r = -ESTALE;
-	} else if (lt_conn_bound(d)) {
-		x.head = tas_load_acq(&x.s->rx_head);
-		x.pos = d->rx_pos;
-		x.chunk = x.s->rx_chunk;
-		r = (ssize_t)copy(&x, flags & MSG_TRUNC ? NULL : it, n);
-		if (r > 0 && !(flags & MSG_PEEK))
-			publish(&x, x.pos - (uint64_t)r);
-		if (r > 0 && lt_unlikely(lt_flags(d) & LT_D_SHARED))
-			r = flags & MSG_PEEK ? still_ours(&x, r)
-					     : heard(&x, flags & MSG_TRUNC ? NULL : it, at, r);
-	}
-	lt_unlock(&x.s->rx_lock);
-	lt_late(d);
+	if (r < 0)
+		return r;
+	r = (ssize_t)copy(&x, flags & MSG_TRUNC ? NULL : it, n);
+	if (r > 0 && !(flags & MSG_PEEK))
+		publish(&x, x.pos - (uint64_t)r);
+	if (r > 0 && lt_unlikely(lt_flags(d) & LT_D_SHARED))
+		r = flags & MSG_PEEK ? still_ours(&x, r)
+				     : heard(&x, flags & MSG_TRUNC ? NULL : it, at, r);
+	lt_rx_end(&x);
 	return r;
 }
 
 /* Nothing is there: why not? 0 = end of stream, -EAGAIN = it may come, else the error. */
-static int why_empty(struct lt_desc *d)
+int lt_rx_why_empty(struct lt_desc *d)
 {
 	uint32_t state = lt_conn_state(d);
 	int err;
@@ -153,7 +193,7 @@ static ssize_t look(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t 
 		return r;
 	if (n == 0 && lt_conn_unread(d) != 0)
 		return 0;
-	return why_empty(d);
+	return lt_rx_why_empty(d);
 }
 
 /* A peek takes nothing, so that it may have seen all there will be without an end coming up. */

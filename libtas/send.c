@@ -331,7 +331,7 @@ static ssize_t append(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_
 }
 
 /* MSG_MORE holds back a partial segment like TCP_CORK, until a send without it. */
-static void set_more(struct lt_desc *d, int flags)
+void lt_tx_more(struct lt_desc *d, int flags)
 {
 	if (flags & MSG_MORE)
 		tas_fetch_or(&d->s->want, TAS_SOCK_CORK);
@@ -358,7 +358,7 @@ static ssize_t send_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 		lt_explain(flags & MSG_OOB ? TAS_X_refuse_oob : TAS_X_flag_zerocopy);
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
-	set_more(d, flags);
+	lt_tx_more(d, flags);
 	for (;;) {
 		r = append(d, life, it, total - done);
 		if (r == -ESTALE) {

@@ -2,9 +2,8 @@
  * sendfile.c - sendfile() to a tas connection: file bytes are read straight into send chunks.
  *
  * Offset, short counts, end of file and errors are as in sendfile(2): the offset moves by what was
- * taken, a transfer cut short by a full buffer or a signal returns its count. splice() refuses a
- * tas socket with EINVAL, as the kernel does for descriptors that cannot splice: programs then
- * copy. Owner: any thread, under the slot's tx_lock while it reads.
+ * taken, a transfer cut short by a full buffer or a signal returns its count. Owner: any thread, under
+ * the slot's tx_lock while it reads.
  */
 #include "lt.h"
 
@@ -87,7 +86,7 @@ static ssize_t transfer(struct lt_desc *d, int in, off_t off, size_t count, bool
 	return (ssize_t)done;
 }
 
-ssize_t lt_sendfile_common(struct lt_desc *d, int in, off_t *offset, size_t count)
+static ssize_t to_socket(struct lt_desc *d, int in, off_t *offset, size_t count)
 {
 	off_t off = offset != NULL ? *offset : (off_t)lt_sys3(SYS_lseek, in, 0, SEEK_CUR);
 	bool held = false;
@@ -109,22 +108,32 @@ ssize_t lt_sendfile_common(struct lt_desc *d, int in, off_t *offset, size_t coun
 	return r;
 }
 
-ssize_t lt_sendfile(struct lt_desc *d, int fd, int in, off_t *offset, size_t n)
+/* A socket can be read into a pipe only, and has no offset (Linux: do_sendfile()). */
+static ssize_t from_socket(struct lt_desc *d, int out, const off_t *offset, size_t n)
 {
-	(void)fd;
-	return lt_ret(lt_sendfile_common(d, in, offset, n));
+	long fl = lt_sys_fcntl(out, F_GETFL, 0);
+
+	if (fl < 0 || (fl & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	if (offset != NULL)
+		return -ESPIPE;
+	if (lt_sys_fcntl(out, F_GETPIPE_SZ, 0) < 0)
+		return -EINVAL;
+	return n == 0 ? 0 : lt_splice_out(d, out, n, fl & O_NONBLOCK ? SPLICE_F_NONBLOCK : 0);
 }
 
-ssize_t lt_sendfile64(struct lt_desc *d, int fd, int in, off_t *offset, size_t n)
+ssize_t lt_sendfile(int out, int in, off_t *offset, size_t n)
 {
-	return lt_sendfile(d, fd, in, offset, n);
+	struct lt_desc *d = lt_conn_get(out);
+
+	if (d != NULL)
+		return lt_ret(to_socket(d, in, offset, n));
+	d = lt_conn_get(in);
+	return d == NULL ? lt_real.sendfile(out, in, offset, n)
+			 : lt_ret(from_socket(d, out, offset, n));
 }
 
-ssize_t lt_splice(int in, off64_t *in_off, int out, off64_t *out_off, size_t n, unsigned flags)
+ssize_t lt_sendfile64(int out, int in, off_t *offset, size_t n)
 {
-	if (lt_conn_get(in) != NULL || lt_conn_get(out) != NULL) {
-		lt_explain(TAS_X_refuse_splice);
-		return lt_ret(-EINVAL);
-	}
-	return lt_real.splice(in, in_off, out, out_off, n, flags);
+	return lt_sendfile(out, in, offset, n);
 }

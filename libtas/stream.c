@@ -285,8 +285,10 @@ static void cancelled(void *arg)
 	struct waiter *w = arg;
 
 	leave(w->waiters);
-	if (w->held != NULL && *w->held)
+	if (w->held != NULL && *w->held) {
+		*w->held = false; /* the caller may have to clean up, too */
 		lt_desc_let_go(w->d);
+	}
 }
 
 static int sleep_until(

@@ -11,16 +11,6 @@ static volatile int wrong_count = -1, huge_count = 5000;
 
 /* ---- peers ---- */
 
-/* Reads all that comes once told to; tells how many bytes, or -1 when one was wrong. */
-static void peer_sink(void)
-{
-	int fd = connect_there();
-
-	hear();
-	tell((int)recv_all(fd, 0, INT32_MAX, 65536));
-	close(fd);
-}
-
 /* ---- receiving ---- */
 
 static void test_peek(void)

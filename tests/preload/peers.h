@@ -7,6 +7,16 @@
 
 #include "harness.h"
 
+/* Reads all that comes once told to; tells how many bytes, or -1 when one was wrong. */
+static MAYBE void peer_sink(void)
+{
+	int fd = connect_there();
+
+	hear();
+	tell((int)recv_all(fd, 0, INT32_MAX, 65536));
+	close(fd);
+}
+
 /* Connects n times as told, sends what it is told, prints nothing; tells how many answered rightly.
  */
 static MAYBE void peer_clients(void)

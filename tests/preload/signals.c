@@ -4,22 +4,6 @@
  */
 #include "steps.h"
 
-static volatile sig_atomic_t handled;
-
-static void handler(int sig)
-{
-	(void)sig;
-	handled++;
-}
-
-static void install(int sig, int flags)
-{
-	struct sigaction sa = {.sa_handler = handler, .sa_flags = flags};
-
-	sigemptyset(&sa.sa_mask);
-	CHECK(sigaction(sig, &sa, NULL) == 0);
-}
-
 /* How each call is made, and what happens once the handler has run and it still sleeps. */
 static int lfd, efd;
 static char big[1 << 22];

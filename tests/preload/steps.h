@@ -74,6 +74,24 @@ static MAYBE int connection(int l, int i)
 	return fd;
 }
 
+/* ---- signals ---- */
+
+static MAYBE volatile sig_atomic_t handled;
+
+static MAYBE void handler(int sig)
+{
+	(void)sig;
+	handled++;
+}
+
+static MAYBE void install(int sig, int flags)
+{
+	struct sigaction sa = {.sa_handler = handler, .sa_flags = flags};
+
+	sigemptyset(&sa.sa_mask);
+	CHECK(sigaction(sig, &sa, NULL) == 0);
+}
+
 /* ---- a thread with one call ---- */
 
 struct thread {
