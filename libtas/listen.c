@@ -173,6 +173,7 @@ int lt_listen(struct lt_desc *d, int fd, int backlog)
 
 	if (lt_is_connected(d))
 		return (int)lt_ret(-EINVAL);
+	lt_conn_forget(d);
 	r = lt_real.listen(fd, backlog);
 	if (r != 0)
 		return r;

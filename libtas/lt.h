@@ -56,7 +56,9 @@ enum lt_kind {
 #define LT_D_ERR_TAKEN	0x0020u /* the slot's error was reported */
 #define LT_D_CORK	0x0040u /* TCP_CORK is on (the slot's bit also means MSG_MORE) */
 #define LT_D_DOWN	0x0080u /* a listener that was shut down */
-#define LT_D_RECONNECT	0x0100u /* a failed connect() was reported: the next one starts anew */
+#define LT_D_RECONNECT                                                                             \
+	0x0100u /* disconnected, or a failed connect() was reported: the next one starts anew */
+#define LT_D_LEFT 0x8000u /* disconnected while it was a connection: ECONNRESET is to be reported */
 
 #define LT_D_INHERITED 0x0200u /* accepted: the handle does not have the options yet */
 
@@ -384,6 +386,7 @@ int lt_tx_fail(int err, int flags);
 /* socket.c, listen.c, accept.c */
 void lt_conn_close(struct lt_desc *d);
 void lt_conn_unbind(struct lt_desc *d);
+void lt_conn_forget(struct lt_desc *d); /* of one that was disconnected */
 bool lt_is_connected(const struct lt_desc *d);
 void lt_listen_close(struct lt_desc *d);
 void lt_listen_down(struct lt_desc *d); /* shutdown(): no more connections, sleepers look again */

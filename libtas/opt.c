@@ -232,7 +232,7 @@ static uint8_t tcp_state(struct lt_desc *d)
 	if (!lt_conn_bound(d))
 		return lt_flags(d) & LT_D_CONNECTING ? SYN_SENT : ESTABLISHED;
 	state = tas_load_acq(&d->s->state);
-	if (state & TAS_SOCK_ERROR)
+	if ((state & TAS_SOCK_ERROR) || (lt_flags(d) & LT_D_RECONNECT))
 		return CLOSE;
 	if (state & TAS_SOCK_RX_FIN)
 		return lt_flags(d) & LT_D_SHUT_WR ? LAST_ACK : CLOSE_WAIT;
@@ -266,20 +266,6 @@ static int copy_out(void *val, socklen_t *len, const void *from, size_t n)
 		*len = (socklen_t)n;
 	memcpy(val, from, *len);
 	return 0;
-}
-
-/* The result of a connect() is taken by whoever asks first; afterwards the socket may be connected
- * anew. */
-static int take_error(struct lt_desc *d)
-{
-	int err = lt_conn_error(d);
-
-	if (lt_conn_bound(d) && (lt_flags(d) & LT_D_CONNECTING)) {
-		tas_fetch_and(&d->flags, ~LT_D_CONNECTING);
-		if (!(tas_load(&d->s->state) & TAS_SOCK_OPEN))
-			tas_fetch_or(&d->flags, LT_D_RECONNECT);
-	}
-	return err;
 }
 
 static void set_time(int fd, int name, uint64_t ns)
@@ -333,7 +319,7 @@ int lt_getsockopt(struct lt_desc *d, int fd, int level, int name, void *val, soc
 	if (d->kind != LT_CONN)
 		return lt_real.getsockopt(fd, level, name, val, len);
 	if (level == SOL_SOCKET && name == SO_ERROR) {
-		v = take_error(d);
+		v = lt_conn_error(d);
 		return copy_out(val, len, &v, sizeof(v));
 	}
 	if (level == IPPROTO_TCP && name == TCP_INFO) {
@@ -406,6 +392,15 @@ int lt_fcntl(struct lt_desc *d, int fd, int cmd, unsigned long arg)
 	}
 }
 
+/* The SYN of a connect() that failed counts, as on Linux. */
+static uint64_t unacknowledged(const struct lt_desc *d)
+{
+	uint32_t state = lt_conn_state(d);
+	bool failed = (state & TAS_SOCK_ERROR) && !(state & TAS_SOCK_OPEN);
+
+	return lt_conn_unsent(d) + (failed && !(lt_flags(d) & LT_D_RECONNECT) ? 1 : 0);
+}
+
 static int ioctl_of_handle(int fd, unsigned long request, void *arg)
 {
 	lt_explain(TAS_X_ioctl_kernel);
@@ -434,9 +429,9 @@ int lt_ioctl(struct lt_desc *d, int fd, unsigned long request, void *arg)
 	if (d->kind != LT_CONN)
 		return lt_real.ioctl(fd, request, arg);
 	if (request == FIONREAD)
-		n = lt_conn_unread(d);
+		n = lt_flags(d) & LT_D_RECONNECT ? 0 : lt_conn_unread(d);
 	else if (request == SIOCOUTQ || request == SIOCOUTQNSD)
-		n = lt_conn_unsent(d);
+		n = unacknowledged(d);
 	else if (request == SIOCATMARK)
 		n = 0;
 	else

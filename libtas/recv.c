@@ -91,7 +91,7 @@ ssize_t lt_rx_begin(struct lt_rxop *x, struct lt_desc *d, uint32_t life)
 		err = -EBADF;
 	else if (d->s != x->s || lt_moved(d))
 		err = -ESTALE;
-	else if (lt_conn_bound(d))
+	else if (lt_conn_bound(d) && lt_likely(!(lt_flags(d) & LT_D_RECONNECT)))
 		x->head = tas_load_acq(&x->s->rx_head);
 	if (err != 0)
 		lt_rx_end(x);
@@ -158,8 +158,12 @@ int lt_rx_why_empty(struct lt_desc *d)
 	uint32_t state = lt_conn_state(d);
 	int err;
 
-	if (lt_flags(d) & LT_D_RECONNECT)
-		return -ENOTCONN;
+	if (lt_flags(d) & LT_D_RECONNECT) {
+		err = lt_conn_error(d);
+		if (err == 0 && (lt_flags(d) & LT_D_SHUT_RD))
+			return 0;
+		return err != 0 ? -err : -ENOTCONN;
+	}
 	if (state & TAS_SOCK_MOVING)
 		return -ESTALE;
 	if (lt_conn_unread(d) != 0)
@@ -270,8 +274,10 @@ static ssize_t recv_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 			until = lt_until(d->opts.rcvtimeo_ns);
 		slept = true;
 		w = wait_more(d, life, done, low, flags, until, held);
-		if (!lt_conn_is(d, life)) /* disconnected by another thread: as after shutdown() */
+		if (!lt_conn_is(d, life)) /* closed by another thread: as after shutdown() */
 			return done > 0 ? (ssize_t)done : w;
+		if (lt_unlikely(lt_flags(d) & LT_D_RECONNECT)) /* disconnected by another thread */
+			return done > 0 ? (ssize_t)done : -EPIPE;
 	}
 }
 

@@ -345,6 +345,12 @@ static ssize_t ended(size_t done, int err, int flags)
 	return done > 0 ? (ssize_t)done : lt_tx_fail(err, flags);
 }
 
+/* Nothing at all is sent only once there is a connection. */
+static bool in_handshake(const struct lt_desc *d)
+{
+	return (lt_flags(d) & LT_D_CONNECTING) && !lt_conn_bound(d);
+}
+
 static ssize_t send_held(struct lt_desc *d, struct lt_iov *it, size_t total, int flags, bool *held)
 {
 	bool wait = !(flags & MSG_DONTWAIT) && !(lt_flags(d) & LT_D_NONBLOCK);
@@ -371,7 +377,7 @@ static ssize_t send_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 		if (r < 0 && r != -EAGAIN && r != -ENOBUFS)
 			return ended(done, (int)-r, flags);
 		done += r > 0 ? (size_t)r : 0;
-		if (done == total)
+		if (done == total && (total != 0 || !in_handshake(d)))
 			return (ssize_t)done;
 		if (!wait) {
 			lt_tx_ask(d);

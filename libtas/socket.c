@@ -52,25 +52,6 @@ bool lt_is_connected(const struct lt_desc *d)
 	return tas_load_acq(&d->kind) == LT_CONN && !(lt_flags(d) & LT_D_RECONNECT);
 }
 
-/* The kernel takes part in every bind: it decides conflicts, privileged ports and reuse for both
- * stacks. */
-int lt_bind(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
-{
-	uint8_t addr[16];
-	uint16_t port;
-	struct lt_ctx *c;
-	int one = 1;
-
-	if (lt_is_connected(d))
-		return (int)lt_ret(-EINVAL);
-	if (d->kind == LT_UNDECIDED && lt_addr_get(sa, len, addr, &port) && !lt_addr_any(addr)) {
-		c = lt_context_get();
-		if (c != NULL && lt_place_local(c, addr) == LT_TAS)
-			lt_sys_setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
-	}
-	return lt_real.bind(fd, sa, len);
-}
-
 /* Local address and port the handle was bound to; zeros when it was not. */
 static void bound_to(int fd, struct tas_msg *m)
 {
@@ -86,6 +67,44 @@ static void bound_to(int fd, struct tas_msg *m)
 	m->lport = port;
 	if (!lt_addr_any(addr))
 		memcpy(m->laddr, addr, 16);
+}
+
+/* What getsockname() says from now on: the address of the handle; its port, if it has one. */
+static void bound_name(struct lt_desc *d, int fd)
+{
+	struct tas_msg m = {.lport = d->lport};
+
+	bound_to(fd, &m);
+	memcpy(d->laddr, m.laddr, 16);
+	d->lport = m.lport != 0 ? m.lport : d->lport;
+}
+
+/* A connection that is over lies no longer in its port: the handle may be bound anew, if the program had not bound it. */
+static bool may_bind(const struct lt_desc *d)
+{
+	return !lt_is_connected(d) || (lt_conn_state(d) & TAS_SOCK_ERROR);
+}
+
+/* The kernel takes part in every bind: it decides conflicts, privileged ports and reuse for both
+ * stacks. */
+int lt_bind(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
+{
+	uint8_t addr[16];
+	uint16_t port;
+	struct lt_ctx *c;
+	int one = 1, r;
+
+	if (!may_bind(d))
+		return (int)lt_ret(-EINVAL);
+	if (d->kind != LT_LISTEN && lt_addr_get(sa, len, addr, &port) && !lt_addr_any(addr)) {
+		c = lt_context_get();
+		if (c != NULL && lt_place_local(c, addr) == LT_TAS)
+			lt_sys_setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
+	}
+	r = lt_real.bind(fd, sa, len);
+	if (r == 0 && d->kind == LT_CONN)
+		bound_name(d, fd);
+	return r;
 }
 
 /* Asks the daemon to connect. 0 = under way, or -errno (-EADDRNOTAVAIL: not for us). */
@@ -132,14 +151,12 @@ static int connect_result(struct lt_desc *d)
 {
 	int err;
 
-	if (!lt_conn_bound(d))
+	if (!lt_conn_bound(d) && !(lt_flags(d) & LT_D_RECONNECT))
 		return -EINPROGRESS;
 	tas_fetch_and(&d->flags, ~LT_D_CONNECTING);
-	if (!(tas_load_acq(&d->s->state) & TAS_SOCK_ERROR))
+	if (!(lt_flags(d) & LT_D_RECONNECT) && !(tas_load_acq(&d->s->state) & TAS_SOCK_ERROR))
 		return 0;
 	err = lt_conn_error(d);
-	if (tas_load_acq(&d->s->state) & TAS_SOCK_OPEN)
-		return 0; /* established, and gone since: the next call says so */
 	tas_fetch_or(&d->flags, LT_D_RECONNECT);
 	return err != 0 ? -err : -ECONNABORTED;
 }
@@ -153,9 +170,15 @@ static int connect_wait(struct lt_desc *d)
 	int r;
 
 	r = lt_conn_wait(d, life, LT_WAIT_CONN, 0, until, &held);
-	if (r != -EINTR) /* or another thread has ended it */
-		r = lt_conn_is(d, life) ? connect_result(d) : -ECONNABORTED;
-	return r;
+	if (r == -EINTR)
+		return r;
+	if (!lt_conn_is(d, life)) /* another thread has ended it */
+		return -ECONNABORTED;
+	if (lt_conn_bound(d) && (tas_load_acq(&d->s->state) & TAS_SOCK_OPEN)) {
+		tas_fetch_and(&d->flags, ~LT_D_CONNECTING);
+		return 0; /* established; if it is gone since, the next call says so */
+	}
+	return connect_result(d);
 }
 
 /* connect() on what is ours already. */
@@ -179,6 +202,54 @@ void lt_conn_unbind(struct lt_desc *d)
 	d->s = NULL;
 }
 
+/* listen() and connect() of a socket that was disconnected begin with a new one. */
+void lt_conn_forget(struct lt_desc *d)
+{
+	if (tas_load_acq(&d->kind) != LT_CONN || !(lt_flags(d) & LT_D_RECONNECT))
+		return;
+	if (lt_lock(&d->lock) != 0)
+		return;
+	if (d->kind == LT_CONN)
+		lt_conn_unbind(d);
+	lt_unlock(&d->lock);
+}
+
+/* A handshake under way has no flow that a core would look at: the slow path is asked to end it. */
+static void cancel_connect(struct lt_desc *d)
+{
+	struct tas_msg m = {.type = TAS_CMD_CANCEL, .slot = d->slot, .aux = d->gen};
+
+	lt_command(&m, -1, NULL, NULL);
+	lt_ring(d);
+}
+
+/*
+ * connect(AF_UNSPEC), and shutdown() of a connect() under way: the peer is reset, and the socket is as a new one, but that its
+ * next call says ECONNRESET. The slot stays until it is connected, made a listener or closed. What other processes hold as well is
+ * only let go of.
+ */
+static void disconnect(struct lt_desc *d, int fd)
+{
+	bool over = (lt_conn_state(d) & TAS_SOCK_ERROR) || (lt_flags(d) & LT_D_RECONNECT);
+	bool connecting = !lt_conn_bound(d) && (lt_flags(d) & LT_D_CONNECTING);
+
+	tas_fetch_or(&d->s->want, TAS_SOCK_ABORT);
+	if (lt_flags(d) & LT_D_SHARED) {
+		lt_conn_unbind(d);
+		return;
+	}
+	tas_fetch_or(
+		&d->flags, over ? LT_D_RECONNECT : LT_D_RECONNECT | LT_D_LEFT | LT_D_ERR_TAKEN);
+	tas_fetch_and(&d->flags, ~(LT_D_CONNECTING | LT_D_SHUT_RD | LT_D_SHUT_WR));
+	bound_name(d, fd);
+	if (connecting)
+		cancel_connect(d);
+	else
+		lt_ring(d);
+	lt_conn_wake(d);
+	lt_news(d);
+}
+
 /* Where a connect() of an undecided socket goes; LT_KERNEL also when it cannot be known. */
 static enum lt_place destination(const struct sockaddr *sa, socklen_t len, uint8_t addr[16],
 	uint16_t *port, struct lt_ctx **c)
@@ -200,13 +271,12 @@ static int decide_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, 
 	struct lt_ctx *c = NULL;
 	int r;
 
-	if (d->kind == LT_CONN && (lt_flags(d) & LT_D_RECONNECT))
-		lt_conn_unbind(d);
 	if (d->kind == LT_CONN && sa != NULL && len >= 2 && sa->sa_family == AF_UNSPEC) {
-		tas_fetch_or(&d->s->want, TAS_SOCK_ABORT);
-		lt_conn_unbind(d);
+		disconnect(d, fd);
 		return 0;
 	}
+	if (d->kind == LT_CONN && (lt_flags(d) & LT_D_RECONNECT))
+		lt_conn_unbind(d);
 	if (d->kind == LT_CONN)
 		return connect_again(d);
 	if (d->kind != LT_UNDECIDED || destination(sa, len, addr, &port, &c) == LT_KERNEL)
@@ -258,13 +328,12 @@ int lt_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t l
 	return r;
 }
 
-/* A handshake under way has no flow that a core would look at: the slow path is asked to end it. */
-static void cancel_connect(struct lt_desc *d)
+static void note_shut(struct lt_desc *d, int how)
 {
-	struct tas_msg m = {.type = TAS_CMD_CANCEL, .slot = d->slot, .aux = d->gen};
-
-	lt_command(&m, -1, NULL, NULL);
-	lt_ring(d);
+	if (how != SHUT_WR)
+		tas_fetch_or(&d->flags, LT_D_SHUT_RD);
+	if (how != SHUT_RD)
+		tas_fetch_or(&d->flags, LT_D_SHUT_WR);
 }
 
 int lt_shutdown(struct lt_desc *d, int fd, int how)
@@ -284,19 +353,17 @@ int lt_shutdown(struct lt_desc *d, int fd, int how)
 	if (d->kind != LT_CONN) /* inherited, and not to be had any more */
 		return (int)lt_ret(-ENOTCONN);
 	if (!lt_conn_bound(d) && (lt_flags(d) & LT_D_CONNECTING)) {
-		cancel_connect(d);
-		lt_conn_wake(d);
+		disconnect(d, fd); /* whatever is shut down, as on Linux */
 		return 0;
 	}
-	if (lt_conn_state(d) & TAS_SOCK_ERROR)
+	if (lt_flags(d) & LT_D_RECONNECT)
+		note_shut(d, how);
+	if ((lt_conn_state(d) & TAS_SOCK_ERROR) || (lt_flags(d) & LT_D_RECONNECT))
 		return (int)lt_ret(-ENOTCONN);
-	if (how != SHUT_WR) {
-		tas_fetch_or(&d->flags, LT_D_SHUT_RD);
-	}
-	if (how != SHUT_RD) {
-		tas_fetch_or(&d->flags, LT_D_SHUT_WR);
+	tas_fetch_and(&d->flags, ~LT_D_CONNECTING);
+	note_shut(d, how);
+	if (how != SHUT_RD)
 		lt_tx_finish(d, TAS_SOCK_SHUT_WR);
-	}
 	lt_conn_wake(d);
 	lt_news(d);
 	return 0;
@@ -319,6 +386,7 @@ int lt_getpeername(struct lt_desc *d, int fd, struct sockaddr *sa, socklen_t *le
 		return lt_real.getpeername(fd, sa, len);
 	open = lt_conn_bound(d) ? !(tas_load_acq(&d->s->state) & TAS_SOCK_ERROR)
 				: !(lt_flags(d) & LT_D_CONNECTING);
+	open = open && !(lt_flags(d) & LT_D_RECONNECT);
 	return (int)lt_ret(open ? lt_addr_put(d, d->raddr, d->rport, sa, len) : -ENOTCONN);
 }
 

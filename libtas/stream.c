@@ -153,6 +153,8 @@ int lt_conn_error(struct lt_desc *d)
 {
 	uint32_t err;
 
+	if (lt_flags(d) & LT_D_LEFT)
+		return tas_fetch_and(&d->flags, ~LT_D_LEFT) & LT_D_LEFT ? ECONNRESET : 0;
 	if (!(lt_conn_state(d) & TAS_SOCK_ERROR))
 		return 0;
 	err = tas_load(&d->s->error);
@@ -188,15 +190,32 @@ static uint32_t tx_events(struct lt_desc *d, uint32_t state, uint32_t flags, uin
 	return lt_tx_writable(d, &room) ? EPOLLOUT | EPOLLWRNORM : 0;
 }
 
+static bool error_untold(const struct lt_desc *d, uint32_t state, uint32_t flags)
+{
+	if (flags & LT_D_LEFT)
+		return true;
+	return (state & TAS_SOCK_ERROR) && tas_load(&d->s->error) != 0 && !(flags & LT_D_ERR_TAKEN);
+}
+
+/* As a kernel socket that is not connected, but for what is left to say of its last connection. */
+static uint32_t left_events(const struct lt_desc *d, uint32_t state, uint32_t flags)
+{
+	uint32_t ev = EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
+
+	if (flags & LT_D_SHUT_RD)
+		ev |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+	return error_untold(d, state, flags) ? ev | EPOLLERR : ev;
+}
+
 uint32_t lt_conn_events(struct lt_desc *d, uint32_t wanted)
 {
 	uint32_t flags = lt_flags(d), state = lt_conn_state(d), ev;
 	bool rx_over = (state & TAS_SOCK_RX_FIN) || (flags & LT_D_SHUT_RD);
 
+	if (flags & LT_D_RECONNECT)
+		return left_events(d, state, flags);
 	if ((flags & LT_D_CONNECTING) && !lt_conn_bound(d))
 		return 0;
-	if (flags & LT_D_RECONNECT) /* as an unconnected kernel socket */
-		return EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
 	if (lt_unlikely(state & TAS_SOCK_MOVING)) {
 		lt_share_stray(d);
 		return 0;
@@ -204,9 +223,7 @@ uint32_t lt_conn_events(struct lt_desc *d, uint32_t wanted)
 	ev = rx_events(d, state, flags) | tx_events(d, state, flags, wanted);
 	if ((state & TAS_SOCK_ERROR) || (rx_over && (flags & LT_D_SHUT_WR)))
 		ev |= EPOLLHUP;
-	if ((state & TAS_SOCK_ERROR) && tas_load(&d->s->error) != 0 && !(flags & LT_D_ERR_TAKEN))
-		ev |= EPOLLERR;
-	return ev;
+	return error_untold(d, state, flags) ? ev | EPOLLERR : ev;
 }
 
 static bool arrived(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t need)
@@ -218,7 +235,7 @@ static bool arrived(struct lt_desc *d, uint32_t life, uint32_t what, uint64_t ne
 		return true;
 	flags = lt_flags(d);
 	state = lt_conn_state(d);
-	if (state & (TAS_SOCK_ERROR | TAS_SOCK_MOVING))
+	if ((state & (TAS_SOCK_ERROR | TAS_SOCK_MOVING)) || (flags & LT_D_RECONNECT))
 		return true;
 	if ((what & LT_WAIT_RX) &&
 		((state & TAS_SOCK_RX_FIN) || (flags & LT_D_SHUT_RD) ||

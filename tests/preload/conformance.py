@@ -184,7 +184,7 @@ def split_cases(path):
     """{case: [lines]}; what does not begin with a case's name belongs to the one before."""
     cases, name = {}, ""
     for line in pathlib.Path(path).read_text(errors="backslashreplace").splitlines():
-        m = re.match(r"([A-Za-z0-9_]+): ", line)
+        m = re.match(r"([A-Za-z0-9_.]+): ", line)
         name = m.group(1) if m else name
         cases.setdefault(name, []).append(line)
     return cases
