@@ -47,8 +47,8 @@ static uint32_t stage_wakes(struct fp_core *core)
  * sleeping one after.
  */
 static uint32_t (*const stages[])(struct fp_core *) = {
-	fp_msgs_poll,	 /* slow path: its ring, woken by wake_fd */
-	fp_rx_poll,	 /* port: nic_rx_fd; other cores' frames, woken by wake_fd */
+	fp_msgs_poll, /* slow path: its ring, woken by wake_fd */
+	fp_rx_poll, /* port: nic_rx_fd; other cores' and the slow path's frames, woken by wake_fd */
 	fp_apps_poll,	 /* programs: their bells, woken by their eventfds */
 	fp_wheel_poll,	 /* deadlines: the timeout of the sleep */
 	stage_news,	 /* slots and bells of programs */
@@ -108,7 +108,7 @@ uint64_t fp_core_next_ns(const struct fp_core *core)
 	uint64_t next = fp_wheel_next(&core->wheel), apps = fp_apps_next_ns(core);
 
 	if (core->tx_first != FP_FLOW_NONE || core->nnews != 0 || core->nacks != 0 ||
-		core->nwake_apps != 0 || fp_group_busy(core))
+		core->nwake_apps != 0 || fp_loop_pending(core) || fp_group_busy(core))
 		return 0;
 	if ((core->closing != FP_FLOW_NONE || core->parked != FP_FLOW_NONE) &&
 		core->env.now_ns + RING_FULL_NS < next)
@@ -139,7 +139,7 @@ static int anything_pending(struct fp_core *core)
 {
 	uint32_t i;
 
-	if (spsc_pending(&core->msgs) || tas_load(&core->stop))
+	if (spsc_pending(&core->msgs) || fp_loop_pending(core) || tas_load(&core->stop))
 		return 1;
 	for (i = 0; i < core->fp->ncores; i++)
 		if (fp_forward_pending(&core->from[i]))

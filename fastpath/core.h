@@ -115,6 +115,7 @@ struct fp_core_move {
 	uint32_t step, from, to;
 	uint32_t switched; /* notes that have come, perhaps before the message */
 	uint64_t frames;   /* DRAIN: rx_packets when it began */
+	uint64_t looped;   /* ... and the end of what was in the loopback's ring */
 	uint64_t set[NIC_GROUPS / 64];
 };
 
@@ -160,16 +161,18 @@ struct fp_core {
 
 	/* Sending. */
 	uint32_t tx_first, tx_last; /* flows that may send, through tx_list_next/prev */
-	uint32_t ntx;
+	uint32_t ntx, nloop;	    /* frames of the batch; of them, to ourselves */
 	uint16_t ip_id;
 	struct nic_txpkt *tx;	/* NIC_BURST */
 	struct fp_fault *fault; /* NULL but in tests */
 
 	/* Frames from the other cores (index: source; our own: frames held, groups.c). */
 	struct fp_forward *from;
-	uint8_t route[NIC_GROUPS];	 /* where frames of a group go: a core, or FP_GROUP_HOLD */
-	uint32_t source;		 /* core that handed over the frames being processed */
-	uint32_t rx_empty;		 /* the port had nothing when last asked */
+	struct fp_forward loop,
+		loop_sp;	   /* frames to ourselves: this core's, the slow path's (core 0) */
+	uint8_t route[NIC_GROUPS]; /* where frames of a group go: a core, or FP_GROUP_HOLD */
+	uint32_t source;	   /* core that handed over the frames being processed */
+	uint32_t rx_empty;	   /* the port had nothing when last asked */
 	const struct fp_forward *rx_for; /* receive no more than this ring has room for, or NULL */
 	struct fp_core_move move;
 
@@ -322,6 +325,22 @@ int fp_group_busy(const struct fp_core *core);
 void fp_rx_forward(struct fp_core *core, uint32_t to, const struct nic_rxpkt *pkt);
 /* Processes all frames held. */
 void fp_rx_release(struct fp_core *core);
+
+/* rx.c: is this one of the addresses served? */
+int fp_addr_served(const struct fp *fp, const uint8_t addr[16]);
+
+/* loopback.c: frames to our own addresses */
+int fp_loop_init(struct fp_core *core);
+void fp_loop_destroy(struct fp_core *core);
+/* A frame of this core, headers and payload copied; counted when there is no room. */
+void fp_loop_put(struct fp_core *core, const struct nic_txpkt *p);
+/* Slow path thread: 0, or -EAGAIN. */
+int fp_loop_frame(struct fp *fp, const struct nic_txpkt *p);
+/* Has the ring room for `frames` more besides what is in the batch? */
+int fp_loop_room(const struct fp_core *core, uint32_t frames);
+/* How many may be taken now: what they may be forwarded into has room. */
+uint32_t fp_loop_max(const struct fp_core *core);
+int fp_loop_pending(const struct fp_core *core);
 
 /* exception.c */
 void fp_exception(struct fp_core *core, enum fp_exc_class cls, const struct nic_rxpkt *pkt);

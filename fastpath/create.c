@@ -86,6 +86,8 @@ static int create_rings(struct fp_core *core)
 	for (i = 0; i < FP_EXC_CLASSES; i++)
 		if (spsc_init(&core->exc[i], FP_EXC_RING, sizeof(struct fp_exc)))
 			return -ENOMEM;
+	if (fp_loop_init(core))
+		return -ENOMEM;
 	core->from = fp_calloc_lines(core->fp->ncores, sizeof(*core->from));
 	if (!core->from)
 		return -ENOMEM;
@@ -258,6 +260,7 @@ static void destroy_core(struct fp_core *core)
 	for (i = 0; core->from && i < core->fp->ncores; i++)
 		fp_forward_destroy(&core->from[i]);
 	free(core->from);
+	fp_loop_destroy(core);
 	free(core->tx);
 	free(core->neigh_told_ns);
 	fp_fault_destroy(core->fault);

@@ -58,6 +58,7 @@
 #define FP_F_TIME_WAIT	0x2000000u /* engine: our FIN went out before the peer's came in */
 #define FP_F_TX_OWN                                                                                \
 	0x4000000u /* engine: app 0's chunks hold [tx_una, tx_own_end) of the send stream */
+#define FP_F_LOOP 0x8000000u /* the peer's address is ours, too: loopback.c */
 
 struct fp_flow {
 	/* Line 0: identity and receive. */

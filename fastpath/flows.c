@@ -18,6 +18,8 @@ static void fill_identity(struct fp_core *core, uint32_t id, const struct fp_flo
 
 	if (!tas_addr_is_v4(t->laddr))
 		f->flags |= FP_F_V6;
+	if (fp_addr_served(core->fp, t->raddr))
+		f->flags |= FP_F_LOOP;
 	f->laddr_lo = tas_addr_v4(t->laddr);
 	f->raddr_lo = tas_addr_v4(t->raddr);
 	f->lport = t->lport;

@@ -50,7 +50,7 @@ uint32_t fp_forward_fits(const struct fp_forward *r)
 	return n > 1 ? n - 1 : 0;
 }
 
-int fp_forward_put(struct fp_forward *r, const struct nic_rxpkt *pkt)
+uint8_t *fp_forward_reserve(struct fp_forward *r, const struct nic_rxpkt *pkt, uint64_t *end)
 {
 	uint64_t tail = r->tail, head = tas_load_acq(&r->head); /* G1: pairs with G3 */
 	uint32_t need = record_bytes(pkt->len), at = (uint32_t)(tail % FP_FORWARD_BYTES);
@@ -59,7 +59,7 @@ int fp_forward_put(struct fp_forward *r, const struct nic_rxpkt *pkt)
 		.len = pkt->len, .gso_size = pkt->gso_size, .flags = pkt->flags, .hash = pkt->hash};
 
 	if (tail + skip + need - head > FP_FORWARD_BYTES)
-		return 0;
+		return NULL;
 	if (skip) {
 		struct record over = {.len = SKIP};
 
@@ -67,8 +67,24 @@ int fp_forward_put(struct fp_forward *r, const struct nic_rxpkt *pkt)
 		at = 0;
 	}
 	memcpy(r->mem + at, &rec, sizeof(rec));
-	memcpy(r->mem + at + sizeof(rec), pkt->data, pkt->len);
-	tas_store_rel(&r->tail, tail + skip + need); /* G2: pairs with fp_forward_peek */
+	*end = tail + skip + need;
+	return r->mem + at + sizeof(rec);
+}
+
+void fp_forward_publish(struct fp_forward *r, uint64_t end)
+{
+	tas_store_rel(&r->tail, end); /* G2: pairs with fp_forward_peek */
+}
+
+int fp_forward_put(struct fp_forward *r, const struct nic_rxpkt *pkt)
+{
+	uint64_t end;
+	uint8_t *to = fp_forward_reserve(r, pkt, &end);
+
+	if (!to)
+		return 0;
+	memcpy(to, pkt->data, pkt->len);
+	fp_forward_publish(r, end);
 	return 1;
 }
 

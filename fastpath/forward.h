@@ -29,6 +29,9 @@ void fp_forward_destroy(struct fp_forward *r);
 uint32_t fp_forward_fits(const struct fp_forward *r);
 /* 1 = copied in, 0 = no room. */
 int fp_forward_put(struct fp_forward *r, const struct nic_rxpkt *pkt);
+/* The same in two steps: where `pkt->len` bytes are to be written (pkt->data is not looked at), or NULL; *end publishes them. */
+uint8_t *fp_forward_reserve(struct fp_forward *r, const struct nic_rxpkt *pkt, uint64_t *end);
+void fp_forward_publish(struct fp_forward *r, uint64_t end);
 /* Describes up to `max` frames in place; they stay valid until fp_forward_drop(r, *end). */
 uint32_t fp_forward_peek(struct fp_forward *r, struct nic_rxpkt *pkts, uint32_t max, uint64_t *end);
 void fp_forward_drop(struct fp_forward *r, uint64_t end);

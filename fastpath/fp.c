@@ -157,8 +157,11 @@ void fp_neigh_set(struct fp *fp, uint16_t neigh, uint64_t word)
 
 int fp_tx_frame(struct fp *fp, const struct nic_txpkt *p)
 {
-	int n = nic_tx(fp->nic, fp->ncores, p, 1);
+	int n;
 
+	if (memcmp(p->hdr, fp->caps->mac, 6) == 0)
+		return fp_loop_frame(fp, p);
+	n = nic_tx(fp->nic, fp->ncores, p, 1);
 	return n == 1 ? 0 : n < 0 ? n : -EAGAIN;
 }
 

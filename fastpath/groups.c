@@ -68,6 +68,7 @@ void fp_group_message(struct fp_core *core, const struct sp_msg *m)
 	assert(v->step == FP_MOVE_AWAY);
 	v->step = FP_MOVE_DRAIN;
 	v->frames = core->cnt.rx_packets;
+	v->looped = core->loop.tail;
 }
 
 /* New owner and third cores: what comes from now on no longer goes to the old owner. */
@@ -171,9 +172,14 @@ static void hand_over(struct fp_core *core)
 	v->step = FP_MOVE_AWAY;
 }
 
-/* The port had nothing, or as much has come as its queue could hold when steering was switched. */
+/*
+ * The port had nothing, or as much has come as its queue could hold when steering was switched; and
+ * what we had sent to ourselves by then has been taken in.
+ */
 static int drained(const struct fp_core *core)
 {
+	if (core->loop.head < core->move.looped)
+		return 0;
 	return core->rx_empty ||
 	       core->cnt.rx_packets - core->move.frames >= core->fp->caps->rx_depth;
 }

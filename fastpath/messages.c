@@ -76,7 +76,7 @@ static void set_pmtu(struct fp_core *core, const struct sp_msg *m)
 	struct fp_flow_cold *c = &core->fp->cold[m->id];
 	uint32_t head = WIRE_IP4_HDR + WIRE_TCP_HDR;
 
-	if (!f || !quotes_flight(f, m))
+	if (!f || (f->flags & FP_F_LOOP) || !quotes_flight(f, m))
 		return;
 	if (f->flags & FP_F_TS)
 		head += 12; /* RFC 7323 appendix A: the option and two NOPs */
@@ -104,7 +104,8 @@ static void take_frame(struct fp_core *core, const struct sp_msg *m)
 	struct nic_rxpkt pkt = {.data = (uint8_t *)(uintptr_t)m->u.frame.data,
 		.len = m->u.frame.len,
 		.gso_size = (uint16_t)m->u.frame.gso_size,
-		.flags = NIC_RX_CSUM_OK}; /* it was verified when it arrived */
+		.flags = NIC_RX_CSUM_OK |
+			 NIC_RX_OWN}; /* checked by the slow path, as its addresses were */
 
 	core->source = FP_SOURCE_SP;
 	fp_rx_frames(core, &pkt, 1);

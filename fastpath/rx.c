@@ -40,7 +40,7 @@ static uint64_t *drop_counter(struct fp_core *core, enum wire_kind kind)
 	return (uint64_t *)((char *)&core->cnt + at[kind]);
 }
 
-static int addr_served(const struct fp *fp, const uint8_t addr[16])
+int fp_addr_served(const struct fp *fp, const uint8_t addr[16])
 {
 	uint32_t i;
 
@@ -65,7 +65,7 @@ static void neigh_frame(struct fp_core *core, const struct nic_rxpkt *pkt, enum 
 	if (ours && kind == WIRE_ICMP) {
 		memcpy(&v4, pkt->data + WIRE_ETH_HDR + 16, 4);
 		tas_addr_from_v4(daddr, v4);
-		ours = mac_is_ours(core->fp, pkt->data) && addr_served(core->fp, daddr);
+		ours = mac_is_ours(core->fp, pkt->data) && fp_addr_served(core->fp, daddr);
 	}
 	if (ours)
 		fp_exception(core, FP_EXC_NEIGH, pkt);
@@ -120,7 +120,7 @@ static void parse(struct fp_core *core, const struct nic_rxpkt *pkt, struct burs
 /* Of no flow: an answer to something, or a wish for something new. */
 static void unknown(struct fp_core *core, const struct nic_rxpkt *pkt, const struct seg *s)
 {
-	if (!addr_served(core->fp, s->tuple.laddr))
+	if (!fp_addr_served(core->fp, s->tuple.laddr))
 		core->cnt.drop_not_for_us++;
 	else
 		fp_exception(
@@ -139,6 +139,12 @@ static void prefetch_flows(const struct fp *fp, const struct burst *b)
 	}
 }
 
+/* A connection with ourselves has nothing to expect from the port: RFC 1122 3.2.1.3. */
+static int is_forged(const struct fp *fp, uint32_t id, const struct nic_rxpkt *pkt)
+{
+	return (fp->flows[id].flags & FP_F_LOOP) && !(pkt->flags & NIC_RX_OWN);
+}
+
 /* Looks all segments up and chains those of one flow. */
 static void look_up(struct fp_core *core, struct burst *b)
 {
@@ -154,6 +160,11 @@ static void look_up(struct fp_core *core, struct burst *b)
 		b->flow[i] = id;
 		if (id == FP_FLOW_NONE) {
 			unknown(core, b->pkt[i], &b->seg[i]);
+			continue;
+		}
+		if (is_forged(fp, id, b->pkt[i])) {
+			core->cnt.drop_forged++;
+			b->flow[i] = FP_FLOW_NONE;
 			continue;
 		}
 		if (*l && b->flow[*l - 1] == id)
@@ -374,10 +385,32 @@ static uint32_t poll_forwarded(struct fp_core *core)
 	return work;
 }
 
+/* What was sent to ourselves comes in as if the port had received it. */
+static uint32_t poll_loop(struct fp_core *core, struct fp_forward *r)
+{
+	struct nic_rxpkt pkts[NIC_BURST];
+	uint64_t end;
+	uint32_t n;
+
+	if (!fp_forward_pending(r))
+		return 0;
+	n = rx_max(core);
+	if (n > fp_loop_max(core))
+		n = fp_loop_max(core);
+	n = fp_forward_peek(r, pkts, n, &end);
+	core->cnt.loop_packets += n;
+	if (n > 0)
+		take_in(core, pkts, n);
+	fp_forward_drop(r, end);
+	return n;
+}
+
 uint32_t fp_rx_poll(struct fp_core *core)
 {
 	uint32_t work = poll_nic(core);
 
+	work += poll_loop(core, &core->loop);
+	work += poll_loop(core, &core->loop_sp);
 	if (core->fp->ncores == 1)
 		return work;
 	work += poll_forwarded(core);

@@ -60,11 +60,13 @@ void fp_gso_set(const struct fp *fp, const struct fp_flow *f, struct fp_flow_col
 {
 	uint32_t max = IP_MAX - WIRE_IP4_HDR - TCP_MAX;
 
-	if (max > fp->caps->tso_max)
+	int large = fp->caps->tso || (f->flags & FP_F_LOOP);
+
+	if (!(f->flags & FP_F_LOOP) && max > fp->caps->tso_max)
 		max = fp->caps->tso_max;
 	if (max > (NIC_TX_IOV - 1) * TAS_CHUNK_BYTES)
 		max = (NIC_TX_IOV - 1) * TAS_CHUNK_BYTES;
-	c->gso_max = fp->caps->tso && max > f->mss ? max - max % f->mss : f->mss;
+	c->gso_max = large && max > f->mss ? max - max % f->mss : f->mss;
 }
 
 static void count_tx(struct fp_core *core, const struct nic_txpkt *pkts, int count)
@@ -76,14 +78,11 @@ static void count_tx(struct fp_core *core, const struct nic_txpkt *pkts, int cou
 		core->cnt.tx_bytes += pkts[i].hdr_len + pkts[i].payload_len;
 }
 
-void fp_tx_flush(struct fp_core *core)
+static void to_port(struct fp_core *core, const struct nic_txpkt *pkts, int total)
 {
-	const struct nic_txpkt *pkts = core->tx;
-	int total = (int)core->ntx, done = 0;
 	uint32_t tries;
+	int done = 0;
 
-	if (__builtin_expect(core->fault != NULL, 0)) /* the core's one way out */
-		total = (int)fp_fault_out(core->fault, pkts, core->ntx, &pkts, &core->cnt.faults);
 	for (tries = 0; done < total && tries < TX_RETRIES; tries++) {
 		int n = nic_tx(core->fp->nic, core->id, pkts + done, total - done);
 
@@ -99,7 +98,37 @@ void fp_tx_flush(struct fp_core *core)
 			tries = 0;
 	}
 	core->cnt.drop_tx_full += (uint32_t)(total - done);
-	core->ntx = 0;
+}
+
+/* Frames to ourselves take their own way, the others go to the port in runs. */
+static void part_ways(struct fp_core *core, const struct nic_txpkt *pkts, int total)
+{
+	int i, first = 0;
+
+	for (i = 0; i < total; i++) {
+		if (!pkts[i].own)
+			continue;
+		if (i > first)
+			to_port(core, pkts + first, i - first);
+		fp_loop_put(core, &pkts[i]);
+		first = i + 1;
+	}
+	if (total > first)
+		to_port(core, pkts + first, total - first);
+}
+
+void fp_tx_flush(struct fp_core *core)
+{
+	const struct nic_txpkt *pkts = core->tx;
+	int total = (int)core->ntx;
+
+	if (__builtin_expect(core->fault != NULL, 0)) /* the core's one way out */
+		total = (int)fp_fault_out(core->fault, pkts, core->ntx, &pkts, &core->cnt.faults);
+	if (core->nloop != 0)
+		part_ways(core, pkts, total);
+	else
+		to_port(core, pkts, total);
+	core->ntx = core->nloop = 0;
 }
 
 static struct nic_txpkt *new_pkt(struct fp_core *core)
@@ -110,11 +139,16 @@ static struct nic_txpkt *new_pkt(struct fp_core *core)
 }
 
 /* The next hop's MAC; 0 = not known. */
-static int next_hop(struct fp_core *core, uint16_t neigh, uint8_t mac[6])
+static int next_hop(struct fp_core *core, const struct fp_flow *f, uint8_t mac[6])
 {
+	uint16_t neigh = f->neigh;
 	uint64_t word = neigh < FP_MAX_NEIGH ? tas_load(&core->fp->neigh[neigh]) : 0;
 	uint64_t word_le;
 
+	if (f->flags & FP_F_LOOP) {
+		memcpy(mac, core->fp->caps->mac, 6);
+		return 1;
+	}
 	if (!(word & FP_NEIGH_VALID) || (word & FP_NEIGH_STALE))
 		fp_event_neigh(core, neigh);
 	word_le = htole64(word);
@@ -143,12 +177,14 @@ static uint64_t sum_payload(uint64_t sum, const struct nic_txpkt *p)
 }
 
 static void checksum(
-	const struct fp *fp, const struct fp_flow *f, struct nic_txpkt *p, uint32_t tcp_len)
+	const struct fp_core *core, const struct fp_flow *f, struct nic_txpkt *p, uint32_t tcp_len)
 {
 	uint64_t sum;
 	uint16_t field;
 
-	if (fp->caps->tx_csum) {
+	if (p->own && !core->fault) /* nobody on the way but ourselves */
+		return;
+	if (core->fp->caps->tx_csum && !p->own) {
 		p->csum_start = TCP_AT;
 		p->csum_offset = CSUM_AT;
 		return;
@@ -168,7 +204,7 @@ static int emit(struct fp_core *core, uint32_t id, struct nic_txpkt *p, const st
 	uint32_t tcp_len, total;
 	uint8_t mac[6];
 
-	if (!next_hop(core, f->neigh, mac)) {
+	if (!next_hop(core, f, mac)) {
 		core->cnt.drop_tx_neigh++;
 		return 0;
 	}
@@ -182,7 +218,9 @@ static int emit(struct fp_core *core, uint32_t id, struct nic_txpkt *p, const st
 	p->v6 = 0;
 	p->csum_start = p->csum_offset = 0;
 	p->gso_size = p->payload_len > f->mss ? f->mss : 0;
-	checksum(core->fp, f, p, tcp_len);
+	p->own = (f->flags & FP_F_LOOP) != 0;
+	checksum(core, f, p, tcp_len);
+	core->nloop += p->own;
 	core->ntx++;
 	return 1;
 }
@@ -266,12 +304,29 @@ static uint32_t send_flow(struct fp_core *core, uint32_t id)
 	return n;
 }
 
+/* A flow whose peer is here waits until what is under way to it has been taken in. */
+static int must_wait(struct fp_core *core, uint32_t id)
+{
+	if (!(core->fp->flows[id].flags & FP_F_LOOP) || fp_loop_room(core, QUANTUM))
+		return 0;
+	if (core->nloop != 0)
+		fp_tx_flush(core); /* the batch may hold ACKs only */
+	if (fp_loop_room(core, QUANTUM))
+		return 0;
+	fp_tx_list(core, id);
+	return 1;
+}
+
 uint32_t fp_tx_poll(struct fp_core *core)
 {
-	uint32_t sent = 0, flows = 0, id;
+	uint32_t sent = 0, flows = 0, id, waits = FP_FLOW_NONE;
 
-	while ((id = core->tx_first) != FP_FLOW_NONE && sent < FP_BUDGET_TX) {
+	while ((id = core->tx_first) != FP_FLOW_NONE && id != waits && sent < FP_BUDGET_TX) {
 		fp_tx_unlist(core, id);
+		if (must_wait(core, id)) {
+			waits = waits == FP_FLOW_NONE ? id : waits;
+			continue;
+		}
 		sent += send_flow(core, id);
 		flows++;
 	}

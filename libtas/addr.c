@@ -156,7 +156,7 @@ static int why_kernel(const struct lt_ctx *c, const uint8_t addr[16])
 		return TAS_X_kernel_ipv6;
 	look_up(c, addr, &served, &route);
 	if (served >= 0)
-		return TAS_X_kernel_served;
+		return -1;
 	if (route < 0)
 		return TAS_X_kernel_no_route;
 	return route == (int)V4_BITS && kernel_owns(addr) ? TAS_X_kernel_own_address : -1;

@@ -263,6 +263,13 @@ static enum lt_place destination(const struct sockaddr *sa, socklen_t len, uint8
 	return LT_KERNEL;
 }
 
+/* On an address that both stacks have, tas serves what its programs listen on, the kernel the rest. */
+static enum tas_explain why_refused(const struct lt_ctx *c, const uint8_t addr[16])
+{
+	return lt_place_local(c, addr) == LT_TAS ? TAS_X_kernel_served
+						 : TAS_X_kernel_connect_refused;
+}
+
 /* 1: the kernel's; else the answer. Under d->lock. */
 static int decide_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
 {
@@ -283,7 +290,7 @@ static int decide_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, 
 		return 1;
 	r = ask_connect(d, c, fd, addr, port);
 	if (r == -EADDRNOTAVAIL || r == -EPIPE) {
-		lt_explain(r == -EPIPE ? TAS_X_kernel_no_service : TAS_X_kernel_connect_refused);
+		lt_explain(r == -EPIPE ? TAS_X_kernel_no_service : why_refused(c, addr));
 		return 1;
 	}
 	if (r < 0)

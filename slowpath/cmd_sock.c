@@ -157,17 +157,20 @@ int sp_cmd_rewake(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 
 /* ---- connecting ---- */
 
-/* Is the destination a host that we reach? Our own addresses are reached through the kernel. */
+/* Is the destination a host that we reach, or ourselves? */
 static int check_remote(struct sp *sp, const struct tas_tuple *t)
 {
-	if (!tas_addr_is_v4(t->raddr) || t->rport == 0 || t->net != 0)
+	if (!tas_addr_is_v4(t->raddr) || t->net != 0)
 		return -EINVAL;
-	if (sp->apps.draining || sp_addr_is_ours(sp, t->raddr) || sp_addr_is_group(sp, t->raddr))
+	if (sp->apps.draining || sp_addr_is_group(sp, t->raddr))
 		return -EADDRNOTAVAIL;
 	return sp_route_find(sp, t->raddr) != NULL ? 0 : -EADDRNOTAVAIL;
 }
 
-/* Local address: what the socket is bound to, else what the message wishes, else the route's. */
+/*
+ * Local address: what the socket is bound to, else what the message wishes, else the route's. Who talks to
+ * itself does so from the same address.
+ */
 static int choose_local(
 	struct sp *sp, const struct sp_request *rq, const struct sp_handle *h, struct tas_tuple *t)
 {
@@ -176,7 +179,9 @@ static int choose_local(
 	if (is_any(addr))
 		addr = rq->m.laddr;
 	if (is_any(addr))
-		addr = sp->net.addrs[sp_route_find(sp, t->raddr)->src].addr;
+		addr = sp_addr_is_ours(sp, t->raddr)
+			       ? t->raddr
+			       : sp->net.addrs[sp_route_find(sp, t->raddr)->src].addr;
 	if (!sp_addr_is_ours(sp, addr))
 		return -EADDRNOTAVAIL;
 	memcpy(t->laddr, addr, 16);

@@ -18,6 +18,7 @@
 
 /* nic_rxpkt.flags */
 #define NIC_RX_CSUM_OK 0x1u /* the device (or the kernel) vouches for the TCP/UDP checksum */
+#define NIC_RX_OWN     0x2u /* came from ourselves (loopback.c); no device says so */
 
 struct nic_rxpkt {
 	uint8_t *data;
@@ -39,7 +40,8 @@ struct nic_txpkt {
 	uint16_t gso_size;   /* != 0: cut the payload into segments of this size */
 	uint16_t niov;
 	uint8_t v6;
-	uint8_t pad[5];
+	uint8_t own; /* to an address of our own: never given to a port (loopback.c) */
+	uint8_t pad[4];
 	uint32_t payload_len;
 	struct iovec iov[NIC_TX_IOV];
 };

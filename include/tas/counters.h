@@ -25,6 +25,7 @@
 	X(tx_packets, "frames", "frames sent")                                                                         \
 	X(tx_bytes, "bytes", "bytes sent, with headers")                                                               \
 	X(tx_acks, "frames", "pure acknowledgements sent")                                                             \
+	X(loop_packets, "frames", "frames between our own addresses, which the port never sees")                       \
 	X(rx_payload, "bytes", "payload delivered in order")                                                           \
 	X(tx_payload, "bytes", "payload sent, with retransmissions")                                                   \
 	X(rx_ooo, "segments", "segments kept out of order")                                                            \
@@ -56,6 +57,7 @@
 	X(drop_tcp_checksum, "frames", "wrong TCP checksum")                                                           \
 	X(drop_tcp_flags, "frames", "impossible flag combination")                                                     \
 	X(drop_gso, "frames", "malformed segmentation header from the device")                                         \
+	X(drop_forged, "segments", "from the port, of a connection between our own addresses")                         \
 	X(drop_out_of_window, "segments", "outside the receive window")                                                \
 	X(drop_bad_ack, "segments", "acknowledges what was never sent, or far too old")                                \
 	X(drop_paws, "segments", "timestamp older than the last one (RFC 7323)")                                       \
@@ -71,6 +73,7 @@
 	X(drop_exc_syn, "frames", "slow-path queue full: SYNs")                                                        \
 	X(drop_forward, "frames", "queue to the core that owns the flow group full")                                   \
 	X(drop_tx_full, "frames", "device transmit queue full")                                                        \
+	X(drop_loop_full, "frames", "to our own addresses: queue full")                                                \
 	X(drop_tx_neigh, "frames", "next hop not resolved")                                                            \
 	X(drop_tx_error, "frames", "the device refused the frame")                                                     \
 	X(refuse_slot, "rings", "program rang for a slot it does not have")                                            \

@@ -24,7 +24,7 @@
 	X(kernel_no_region, "calls", "bind, connect or listen without shared memory from the service")                 \
 	X(kernel_loopback, "connects", "connections to a loopback address")                                            \
 	X(kernel_ipv6, "connects", "connections to an IPv6 address: not served yet")                                   \
-	X(kernel_served, "connects", "connections to an address of tas itself")                                        \
+	X(kernel_served, "connects", "connections to an address that tas shares with the kernel, whose programs serve the port") \
 	X(kernel_no_route, "connects", "connections to an address that no route of tas leads to")                      \
 	X(kernel_own_address, "connects", "connections to an address of this host's kernel")                           \
 	X(kernel_connect_refused, "connects", "connections that the service left to the kernel (see its log)")         \

@@ -20,8 +20,11 @@
 
 enum port_use { PORT_FREE, PORT_OLD, PORT_TAKEN };
 
+/* A port that would connect to itself is nobody's choice: only who binds to it and says so means that. */
 static enum port_use port_use(struct sp *sp, const struct tas_tuple *t)
 {
+	if (t->lport == t->rport && memcmp(t->laddr, t->raddr, 16) == 0)
+		return PORT_TAKEN;
 	if (sp_conn_find(sp, t) != NULL)
 		return PORT_TAKEN;
 	return sp_tw_find(sp, t) != NULL ? PORT_OLD : PORT_FREE;

@@ -77,7 +77,7 @@ static void add_timestamps(struct sp *sp, const struct sp_conn *c, struct wire_t
 /* The MSS we can receive: the MTU's, or less where the program said so (TCP_MAXSEG). */
 static uint16_t own_mss(const struct sp *sp, const struct sp_conn *c)
 {
-	uint16_t mss = (uint16_t)(sp->net.mtu - WIRE_IP4_HDR - WIRE_TCP_HDR);
+	uint16_t mss = (uint16_t)(sp_mtu_to(sp, c->tuple.raddr) - WIRE_IP4_HDR - WIRE_TCP_HDR);
 
 	return c->opts.maxseg != 0 && c->opts.maxseg < mss ? (uint16_t)c->opts.maxseg : mss;
 }

@@ -61,7 +61,7 @@ static uint8_t wscale_of(const struct sp_conn *c)
 void sp_conn_take_options(struct sp *sp, struct sp_conn *c, const struct seg *s)
 {
 	uint32_t offered = c->flags, mss = s->mss != 0 ? s->mss : MSS_DEFAULT;
-	uint32_t own = sp->net.mtu - WIRE_IP4_HDR - WIRE_TCP_HDR;
+	uint32_t own = sp_mtu_to(sp, c->tuple.raddr) - WIRE_IP4_HDR - WIRE_TCP_HDR;
 	uint8_t wscale = c->rcv_wscale;
 
 	c->irs = s->seq;

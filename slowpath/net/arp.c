@@ -6,7 +6,8 @@
  * frame waits per entry, besides the SYNs of all handshakes, which are made when it is known. Entries are made only for next hops of ours and for who asks us from a
  * connected prefix; when the table is full one long unused that no connection refers to gives
  * way. Owner: slow path thread. RFC 826, 1122 2.3.2, 5227 section 3; names of the states from
- * RFC 4861 7.3.2.
+ * RFC 4861 7.3.2. Our own addresses are neighbours too, which are never asked: frames to our own MAC
+ * stay here (fastpath/loopback.c).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -59,7 +60,7 @@ struct sp_neigh *sp_neigh_next(struct sp *sp, uint32_t *cursor)
 const char *sp_neigh_state_name(const struct sp_neigh *n)
 {
 	static const char *const names[] = {
-		"free", "incomplete", "reachable", "stale", "probe", "failed"};
+		"free", "incomplete", "reachable", "stale", "probe", "failed", "own"};
 
 	return n->state < sizeof(names) / sizeof(names[0]) ? names[n->state] : "?";
 }
@@ -109,6 +110,24 @@ static void evict(struct sp *sp)
 		forget(sp, oldest);
 }
 
+/* What the cores see. */
+static void publish(struct sp *sp, const struct sp_neigh *n)
+{
+	uint64_t word = 0;
+	int i;
+
+	if (n->state == SP_NEIGH_INCOMPLETE || n->state == SP_NEIGH_FAILED) {
+		fp_neigh_set(sp->fp, n->id, 0);
+		return;
+	}
+	for (i = 0; i < 6; i++)
+		word |= (uint64_t)n->mac[i] << (8 * i);
+	word |= FP_NEIGH_VALID;
+	if (n->state == SP_NEIGH_STALE)
+		word |= FP_NEIGH_STALE;
+	fp_neigh_set(sp->fp, n->id, word);
+}
+
 static struct sp_neigh *create(struct sp *sp, const uint8_t addr[16])
 {
 	uint32_t *bucket = bucket_of(sp, addr), id = sp_arena_alloc(&sp->net.neighs);
@@ -129,27 +148,15 @@ static struct sp_neigh *create(struct sp *sp, const uint8_t addr[16])
 	n->used_ns = sp->now_ns;
 	n->hash_next = *bucket;
 	*bucket = id;
+	if (sp_addr_is_ours(sp, addr)) {
+		n->state = SP_NEIGH_OWN;
+		memcpy(n->mac, sp->net.mac, 6);
+		publish(sp, n);
+	}
 	return n;
 }
 
-/* ---- what the cores see ---- */
-
-static void publish(struct sp *sp, const struct sp_neigh *n)
-{
-	uint64_t word = 0;
-	int i;
-
-	if (n->state == SP_NEIGH_INCOMPLETE || n->state == SP_NEIGH_FAILED) {
-		fp_neigh_set(sp->fp, n->id, 0);
-		return;
-	}
-	for (i = 0; i < 6; i++)
-		word |= (uint64_t)n->mac[i] << (8 * i);
-	word |= FP_NEIGH_VALID;
-	if (n->state == SP_NEIGH_STALE)
-		word |= FP_NEIGH_STALE;
-	fp_neigh_set(sp->fp, n->id, word);
-}
+/* ---- what is learnt ---- */
 
 static void flush_frame(struct sp *sp, struct sp_neigh *n)
 {
@@ -229,7 +236,7 @@ uint16_t sp_neigh_for(struct sp *sp, const uint8_t dst[16], const uint8_t *mac)
 
 	if (r == NULL)
 		return 0;
-	hop = r->onlink ? dst : r->gateway;
+	hop = r->onlink || sp_addr_is_ours(sp, dst) ? dst : r->gateway;
 	n = find(sp, hop);
 	if (n == NULL)
 		n = create(sp, hop);
@@ -316,7 +323,8 @@ static int sender_is_sane(const struct sp *sp, const struct wire_arp *a, const u
 {
 	static const uint8_t zero[6];
 
-	return (a->sha[0] & 1) == 0 && memcmp(a->sha, zero, 6) != 0 && !sp_addr_is_group(sp, spa) &&
+	return (a->sha[0] & 1) == 0 && memcmp(a->sha, zero, 6) != 0 &&
+	       memcmp(a->sha, sp->net.mac, 6) != 0 && !sp_addr_is_group(sp, spa) &&
 	       sp_addr_is_onlink(sp, spa);
 }
 

@@ -84,9 +84,11 @@ static int trim(struct fp_exc *exc)
 
 static void tcp_frame(struct sp *sp, struct fp_exc *exc, const struct seg *s)
 {
-	if (wire_eth_is_group(exc->data) || sp_addr_is_group(sp, s->tuple.raddr) ||
-		sp_addr_is_ours(sp, s->tuple.raddr) || !sp_addr_is_ours(sp, s->tuple.laddr)) {
-		sp->cnt.drop_addr_bad++; /* RFC 9293 3.9.2.3: never answer a group or ourselves */
+	int forged = sp_addr_is_ours(sp, s->tuple.raddr) && !(exc->flags & NIC_RX_OWN);
+
+	if (wire_eth_is_group(exc->data) || sp_addr_is_group(sp, s->tuple.raddr) || forged ||
+		!sp_addr_is_ours(sp, s->tuple.laddr)) {
+		sp->cnt.drop_addr_bad++; /* RFC 9293 3.9.2.3: never answer a group, nor what is not from us */
 		return;
 	}
 	sp_tcp_input(sp, s, exc->data, exc->len, exc->gso_size);

@@ -18,6 +18,8 @@ const struct sp_route *sp_route_find(struct sp *sp, const uint8_t addr[16]);
 int sp_addr_is_ours(const struct sp *sp, const uint8_t addr[16]);
 int sp_addr_is_onlink(const struct sp *sp, const uint8_t addr[16]);
 int sp_addr_is_group(const struct sp *sp, const uint8_t addr[16]);
+/* Of the port, or of our own loopback. */
+uint32_t sp_mtu_to(const struct sp *sp, const uint8_t addr[16]);
 /* Addresses and routes into a program's page (seqlock on `version`). */
 void sp_net_publish(const struct sp *sp, struct tas_info *info);
 

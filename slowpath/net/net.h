@@ -36,6 +36,7 @@ enum sp_neigh_state {
 	SP_NEIGH_STALE,	     /* used, but to be asked again on use */
 	SP_NEIGH_PROBE,	     /* being asked again, still used */
 	SP_NEIGH_FAILED,
+	SP_NEIGH_OWN, /* an address of our own: nobody to ask (fastpath/loopback.c) */
 };
 
 #define SP_NEIGH_FRAME 1514u

@@ -9,6 +9,12 @@
 #include <string.h>
 #include "net/internal.h"
 
+/*
+ * Between our own addresses nothing is cut, so that large segments cost least; four of them make a frame. With the largest
+ * possible ones a write of 70 KB waits for delayed ACKs: docs/decisions/0015-same-host.md.
+ */
+#define LOOP_MTU 16384u
+
 static uint32_t mask_of(uint8_t plen)
 {
 	return plen <= 96 ? 0 : htonl(~0u << (128 - plen));
@@ -61,6 +67,11 @@ int sp_addr_is_group(const struct sp *sp, const uint8_t addr[16])
 			return 1;
 	}
 	return 0;
+}
+
+uint32_t sp_mtu_to(const struct sp *sp, const uint8_t addr[16])
+{
+	return sp_addr_is_ours(sp, addr) ? LOOP_MTU : sp->net.mtu;
 }
 
 const struct sp_route *sp_route_find(struct sp *sp, const uint8_t addr[16])

@@ -5,14 +5,7 @@ CYCLES=20
 [ -z "$TAS_LONG" ] || CYCLES=1000
 watchdog $((200 + CYCLES * 3))
 
-cycle() {
-	spawn server "${TAS[@]}" "$PYTHON" "$TAS_SRC/tests/tools/echo_server.py" $TAS_IP 7000
-	local server=$PID
-	wait_for 20 "the server" grep -q listening "$T/server.log"
-	within 60 "${KERNEL[@]}" "$PYTHON" "$TAS_SRC/tests/tools/kill_client.py" $TAS_IP 7000 50 "$server" >"$T/client.log" 2>&1 ||
-		fail "cycle $1: $(tail -n 1 "$T/client.log")"
-	wait "$server" 2>/dev/null || :
-}
+cycle() { kill_server "cycle $1" "${KERNEL[@]}"; }
 
 tas_up
 cycle 1

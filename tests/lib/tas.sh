@@ -169,6 +169,18 @@ used_tas() {
 	[ "$n" -gt 0 ] || fail "not one connection went over tas"
 }
 
+# kill_server WHAT CLIENT...: SIGKILL of a server on tas under 50 connections of a client; its peers see the end, the port refuses.
+kill_server() {
+	local what=$1 server
+	shift
+	spawn server "${TAS[@]}" "$PYTHON" "$TAS_SRC/tests/tools/echo_server.py" $TAS_IP 7000
+	server=$PID
+	wait_for 20 "the server" grep -q listening "$T/server.log"
+	within 60 "$@" "$PYTHON" "$TAS_SRC/tests/tools/kill_client.py" $TAS_IP 7000 50 "$server" >"$T/client.log" 2>&1 ||
+		fail "$what: $(tail -n 1 "$T/client.log")"
+	wait "$server" 2>/dev/null || :
+}
+
 # What must come back to where it was when programs come and go. Descriptors and mappings of files and memfds are counted from outside.
 usage_now() {
 	local now

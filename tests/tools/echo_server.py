@@ -46,7 +46,8 @@ def serve(sel, key, events, digest):
 
 def main():
     digest = sys.argv[3:] == ["digest"]
-    listener = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=256)
+    family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+    listener = socket.create_server((sys.argv[1], int(sys.argv[2])), family=family, backlog=256, dualstack_ipv6=family == socket.AF_INET6)
     listener.setblocking(False)
     sel = selectors.DefaultSelector()
     sel.register(listener, selectors.EVENT_READ)

@@ -45,9 +45,9 @@ TEST_F(App, Connect_DestinationsNotForUs)
 		uint32_t v4;
 		uint16_t port;
 		int status;
-	} cases[] = {{fake_addr(2), 80, -EADDRNOTAVAIL}, {htonl(0x08080808), 80, -EADDRNOTAVAIL},
-		{fake_addr(255), 80, -EADDRNOTAVAIL}, {htonl(0xe0000001), 80, -EADDRNOTAVAIL},
-		{htonl(INADDR_LOOPBACK), 80, -EADDRNOTAVAIL}, {fake_addr(1), 0, -EINVAL}};
+	} cases[] = {{htonl(0x08080808), 80, -EADDRNOTAVAIL}, {fake_addr(255), 80, -EADDRNOTAVAIL},
+		{htonl(0xe0000001), 80, -EADDRNOTAVAIL},
+		{htonl(INADDR_LOOPBACK), 80, -EADDRNOTAVAIL}};
 	for (auto &k : cases) {
 		struct tas_msg m = message(TAS_CMD_CONNECT);
 		tas_addr_from_v4(m.raddr, k.v4);
@@ -58,6 +58,46 @@ TEST_F(App, Connect_DestinationsNotForUs)
 	m.raddr[0] = 0x20; /* IPv6 */
 	m.rport = htons(80);
 	EXPECT_EQ(ask(a, m, {h}).m.status, -EINVAL);
+	close(a);
+	close(h);
+}
+
+/* Nobody is asked for the address; the SYN goes to ourselves. */
+TEST_F(App, Connect_OwnAddress_FromTheSame_AtOnce)
+{
+	int a = join(), h = handle(0, 0);
+	struct tas_msg m = message(TAS_CMD_CONNECT);
+	fake_nframes = 0;
+	tas_addr_from_v4(m.raddr, fake_addr(2));
+	m.rport = htons(80);
+	Reply r = ask(a, m, {h});
+	ASSERT_EQ(r.m.status, 0);
+	EXPECT_EQ(tas_addr_v4(r.m.laddr), fake_addr(2));
+	ASSERT_EQ(fake_nframes, 1u) << "no ARP";
+	EXPECT_EQ(memcmp(fake_frames[0].data, fake_mac, 6), 0);
+	EXPECT_EQ(memcmp(fake_frames[0].data + 6, fake_mac, 6), 0);
+	struct seg syn;
+	ASSERT_EQ(wire_parse(fake_frames[0].data, fake_frames[0].len, 0, 0, &syn), WIRE_TCP);
+	EXPECT_GT(syn.mss, 1460);
+	close(a);
+	close(h);
+}
+
+/* A port chosen for us is never the one that we connect to: that would be ourselves. */
+TEST_F(App, Connect_OwnPort_IsNeverChosen)
+{
+	int a = join(), h = handle(0, 0);
+	for (uint32_t port = 61000; port < 61004; port++) {
+		struct tas_msg m = message(TAS_CMD_CONNECT);
+		tas_addr_from_v4(m.raddr, fake_addr(2));
+		m.rport = htons((uint16_t)port);
+		sp->conf.local_ports.high = (uint16_t)(port + 1);
+		sp->conf.local_ports.low = (uint16_t)port;
+		m.slot = port % 64;
+		Reply r = ask(a, m, {h});
+		ASSERT_EQ(r.m.status, 0);
+		EXPECT_NE(r.m.lport, m.rport);
+	}
 	close(a);
 	close(h);
 }

@@ -21,12 +21,12 @@ TEST(addr, a_connection_goes_where_the_routes_say)
 	EXPECT_EQ(lw_place("10.3.255.255", true), TAS);
 }
 
-TEST(addr, loopback_and_our_own_addresses_are_the_kernels)
+TEST(addr, loopback_is_the_kernels_and_our_own_addresses_are_not)
 {
 	EXPECT_EQ(lw_place("127.0.0.1", true), KERNEL);
 	EXPECT_EQ(lw_place("127.99.1.2", true), KERNEL);
 	EXPECT_EQ(lw_place("0.0.0.0", true), KERNEL);
-	EXPECT_EQ(lw_place("10.1.0.2", true), KERNEL);
+	EXPECT_EQ(lw_place("10.1.0.2", true), TAS);
 }
 
 TEST(addr, the_default_route_takes_what_the_kernel_does_not_own)

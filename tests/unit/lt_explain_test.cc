@@ -45,7 +45,7 @@ TEST(explain, destinations_have_their_reasons)
 	struct {
 		const char *addr;
 		int row;
-	} rows[] = {{"127.0.0.1", TAS_X_kernel_loopback}, {"10.1.0.2", TAS_X_kernel_served}};
+	} rows[] = {{"127.0.0.1", TAS_X_kernel_loopback}, {"127.3.2.1", TAS_X_kernel_loopback}};
 
 	for (auto &row : rows) {
 		uint64_t before = lw_explained(row.row);
