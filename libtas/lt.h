@@ -216,7 +216,14 @@ void lt_fd_put(int fd, struct lt_desc *d); /* fd now names d (which gains a refe
  */
 bool lt_desc_hold(struct lt_desc *d);
 void lt_desc_let_go(struct lt_desc *d);
-void lt_fd_new(int fd);	 /* the kernel returned fd: whatever we had there is gone */
+void lt_fd_new(int fd); /* the kernel returned fd: whatever we had there is gone */
+/* The same for what a call of libc's returned, which is returned. */
+static inline int lt_fd_made(int fd)
+{
+	if (fd >= 0)
+		lt_fd_new(fd);
+	return fd;
+}
 void lt_fd_drop(int fd); /* fd names nothing of ours any more */
 void lt_to_kernel(
 	struct lt_desc *d, int fd); /* decided: the kernel's. All its descriptors leave the table */

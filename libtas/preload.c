@@ -67,11 +67,44 @@
 		va_start(ap, cmd);                                           \
 		arg = va_arg(ap, unsigned long);                             \
 		va_end(ap);                                                  \
-		return d == NULL ? lt_real.name(fd, cmd, arg) :              \
-				   lt_fcntl(d, fd, cmd, arg);                \
+		if (d != NULL)                                               \
+			return lt_fcntl(d, fd, cmd, arg);                    \
+		if (cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC)                \
+			return lt_real.name(fd, cmd, arg);                   \
+		return lt_fd_made(lt_real.name(fd, cmd, arg));               \
 	}
 LT_FCNTL(fcntl)
 LT_FCNTL(fcntl64)
+
+#define OPEN(name)                                                                   \
+	LT_EXPORT int wrap_##name(const char *path, int flags, ...) __asm__(#name);  \
+	int wrap_##name(const char *path, int flags, ...)                            \
+	{                                                                            \
+		va_list ap;                                                          \
+		mode_t mode;                                                         \
+                                                                                     \
+		va_start(ap, flags);                                                 \
+		mode = va_arg(ap, mode_t);                                           \
+		va_end(ap);                                                          \
+		return lt_fd_made(lt_real.name(path, flags, mode));                  \
+	}
+#define OPENAT(name)                                                                 \
+	LT_EXPORT int wrap_##name(int dir, const char *path, int flags, ...)         \
+		__asm__(#name);                                                      \
+	int wrap_##name(int dir, const char *path, int flags, ...)                   \
+	{                                                                            \
+		va_list ap;                                                          \
+		mode_t mode;                                                         \
+                                                                                     \
+		va_start(ap, flags);                                                 \
+		mode = va_arg(ap, mode_t);                                           \
+		va_end(ap);                                                          \
+		return lt_fd_made(lt_real.name(dir, path, flags, mode));             \
+	}
+OPEN(open)
+OPEN(open64)
+OPENAT(openat)
+OPENAT(openat64)
 /* clang-format on */
 
 LT_EXPORT int wrap_ioctl(int fd, unsigned long request, ...) __asm__("ioctl");

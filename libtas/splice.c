@@ -339,8 +339,10 @@ static ssize_t run(struct move *m, ssize_t (*loop)(struct move *m))
 	m->n = m->n < COUNT_MAX ? m->n : COUNT_MAX;
 	m->life = tas_load_acq(&m->d->life);
 	m->transit = lt_transit_get();
-	if (m->transit == LT_NONE)
+	if (m->transit == LT_NONE) {
+		lt_explain(TAS_X_refuse_splice);
 		return -ENOMEM;
+	}
 	pthread_cleanup_push(cancelled, m);
 	r = loop(m);
 	pthread_cleanup_pop(0);

@@ -535,19 +535,19 @@ static void peer_inherited(void)
 int main(int argc, char **argv)
 {
 	static const struct tcase cases[] = {
-		{"both ways", test_both_ways, peer_source},
-		{"into the socket", test_into_socket, peer_sink},
+		{"both_ways", test_both_ways, peer_source},
+		{"into_the_socket", test_into_socket, peer_sink},
 		{"relay", test_relay, peer_echoed},
-		{"relay, waiting", test_relay_blocking, peer_echoed},
-		{"without waiting", test_nonblock, peer_source},
-		{"full socket", test_full_socket, peer_sink},
+		{"relay_waiting", test_relay_blocking, peer_echoed},
+		{"without_waiting", test_nonblock, peer_source},
+		{"full_socket", test_full_socket, peer_sink},
 		{"waits", test_waits, peer_source},
 		{"interrupted", test_interrupted, peer_source},
 		{"cancelled", test_cancelled, peer_source},
 		{"broken", test_broken, peer_source},
 		{"reset", test_reset, peer_reset},
 		{"errors", test_errors, peer_source},
-		{"other states", test_other_states, peer_wait},
+		{"other_states", test_other_states, peer_wait},
 		{"sendfile", test_sendfile, peer_source},
 		{"inherited", test_inherited, peer_inherited},
 	};

@@ -790,7 +790,7 @@ int lw_shutdown(int fd, int how)
 
 int lw_accept(int fd)
 {
-	return lt_accept(lt_fd_get(fd), fd, NULL, NULL);
+	return lt_accept(fd, NULL, NULL);
 }
 
 int lw_setsockopt(int fd, int level, int name, const void *val, unsigned len)
