@@ -100,3 +100,11 @@ fetch() {
 
 sha_of() { sha256sum "$1" | cut -d' ' -f1; }
 sha_is() { [ "$(sha_of "$1")" = "$2" ] || fail "$1 has another SHA-256: $(stat -c %s "$1") bytes"; }
+
+# go_build SOURCE OUTPUT: by Debian's Go (setup.sh go), with no network and without C: a static program.
+go_build() {
+	local go=$TAS_SRC/build/go/root/usr/lib/go-1.19
+	[ -x "$go/bin/go" ] || fail "Go is not there: run tests/lib/setup.sh go"
+	within 240 env GOROOT="$go" GOCACHE="$TAS_SRC/build/go/cache" GOPATH="$T/gopath" GOFLAGS=-mod=mod GOPROXY=off CGO_ENABLED=0 GOTOOLCHAIN=local \
+		"$go/bin/go" build -o "$2" "$1" >"$T/go-build.log" 2>&1 || fail "go build: $(cat "$T/go-build.log")"
+}

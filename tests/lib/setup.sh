@@ -5,6 +5,8 @@
 #   setup.sh servers    the real programs of tests/e2e (nginx, PostgreSQL, OpenSSH, ...): downloaded and unpacked under
 #                       build/servers, never installed, so that no service of theirs can start, be enabled or leave
 #                       anything behind on this machine; those that it has already are taken as they are
+#   setup.sh go         Debian's Go: downloaded and unpacked under build/go, as above
+#   setup.sh diagnosis  gdb, strace, valgrind, clang's sanitizers, liburing and jemalloc: for e2e/diagnosis and e2e/reach
 #   setup.sh clang      clang with its sanitizers and libFuzzer
 #   setup.sh guest      QEMU, installed; Debian's cloud kernel, downloaded and unpacked under build/guest: for tests/guest
 #   setup.sh format     clang-format                      setup.sh tidy       clang-tidy
@@ -22,6 +24,8 @@ SERVERS="nginx redis-server redis-tools memcached iperf3
 	postgresql-15 openssh-server openssh-client openssh-sftp-server icecast2
 	nodejs gunicorn openjdk-17-jdk-headless"
 SERVER_DIR=${TAS_SERVERS:-build/servers}
+GO="golang-1.19-go golang-1.19-src"
+DIAGNOSIS_PACKAGES="gdb strace valgrind clang libclang-rt-14-dev liburing-dev libjemalloc2"
 
 say() { echo "setup: $*"; }
 die() { echo "setup: $*" >&2; exit 1; }
@@ -81,6 +85,22 @@ links_inside() { # links_inside ROOT
 	done
 }
 
+# Its compiler alone: what it builds here needs no C. GOROOT tells it where it lies (tests/lib/servers.sh).
+unpack_go() {
+	local dir=build/go deb
+	[ ! -e "$dir/complete" ] || return 0
+	rm -rf "$dir"
+	mkdir -p "$dir/archives"
+	apt_update $GO
+	say "downloading Debian's Go, to be unpacked in $dir"
+	(cd "$dir/archives" && quiet apt-get download $GO)
+	for deb in "$dir/archives"/*.deb; do
+		quiet dpkg -x "$deb" "$dir/root"
+	done
+	rm -rf "$dir/archives"
+	touch "$dir/complete"
+}
+
 # What an earlier list has brought stays; `complete` names it.
 unpack_servers() {
 	local have new want archives deb
@@ -123,9 +143,11 @@ flock 9
 case ${1:-} in
 build)	install_missing $BUILD_PACKAGES $TEST_PACKAGES ;;
 servers) unpack_servers ;;
+go)	unpack_go ;;
+diagnosis) install_missing $DIAGNOSIS_PACKAGES ;;
 clang)	install_missing clang libclang-rt-14-dev ;;
 guest)	install_missing $GUEST_PACKAGES; unpack_kernel ;;
 format)	install_missing clang-format ;;
 tidy)	install_missing clang-tidy ;;
-*)	die "usage: setup.sh build|servers|clang|guest|format|tidy" ;;
+*)	die "usage: setup.sh build|servers|go|diagnosis|clang|guest|format|tidy" ;;
 esac
