@@ -37,6 +37,8 @@ setup:
 
 servers: setup
 	@$(SETUP) servers
+	@$(SETUP) go
+	@$(SETUP) diagnosis
 
 build: setup
 	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }

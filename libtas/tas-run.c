@@ -1,9 +1,9 @@
 /*
  * tas-run.c - runs a command with libtas preloaded: `tas-run [-s SOCKET] [--require] [--explain]
- * [--] COMMAND [ARG]...`
+ * [--trap] [--] COMMAND [ARG]...`
  *
  * Sets LD_PRELOAD (ours first, what was there after it) and TAS_SOCKET, then execs: same process
- * id. When no service answers, or a preloaded library does not reach the command, says so in one line
+ * id. With --trap it preloads nothing and execs tas-trap, which becomes the command. When no service answers, or a preloaded library does not reach the command, says so in one line
  * and runs the command on the kernel's stack, or with --require does not run it. Exit status as env(1): 125 tas-run itself failed, 126 the command
  * cannot be run, 127 it was not found.
  */
@@ -23,6 +23,7 @@
 #include "tas/region.h"
 
 #define LIB	 "libtas.so"
+#define TRAP	 "tas-trap"
 #define ANSWER_S 5 /* longest wait for an answer */
 
 #define HUNG_UP ECONNABORTED /* of ask(): somebody took the connection and ended it */
@@ -30,7 +31,7 @@
 enum { EXIT_SELF = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
 static const char help[] =
-	"usage: tas-run [-s SOCKET] [--require] [--explain] [--] COMMAND [ARG]...\n"
+	"usage: tas-run [-s SOCKET] [--require] [--explain] [--trap] [--] COMMAND [ARG]...\n"
 	"Runs COMMAND with its TCP sockets served by the tas service.\n"
 	"  -s, --socket SOCKET  registration socket (default $TAS_SOCKET, else " TAS_SOCKET_DEFAULT
 	")\n"
@@ -38,20 +39,22 @@ static const char help[] =
 	"preloaded\n"
 	"                       library does not reach, instead of using the kernel's TCP\n"
 	"      --explain        each process says at its end what did not go through tas, and why\n"
+	"      --trap           catch the command's system calls on sockets: for static and Go "
+	"programs\n"
 	"      --version        print the version\n"
 	"      --help           print this text\n";
 
 struct conf {
 	const char *socket;
-	bool require, explain;
+	bool require, explain, trap;
 };
 
 static int parse(int argc, char **argv, struct conf *c)
 {
 	static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
 		{"require", no_argument, NULL, 'r'}, {"explain", no_argument, NULL, 'e'},
-		{"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0}};
+		{"trap", no_argument, NULL, 't'}, {"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int o;
 
 	while ((o = getopt_long(argc, argv, "+s:", longs, NULL)) != -1) {
@@ -64,6 +67,9 @@ static int parse(int argc, char **argv, struct conf *c)
 			break;
 		case 'e':
 			c->explain = true;
+			break;
+		case 't':
+			c->trap = true;
 			break;
 		case 'v':
 			printf("tas-run %s (ABI %d.%d)\n", TAS_VERSION, TAS_ABI_MAJOR,
@@ -85,9 +91,10 @@ static int parse(int argc, char **argv, struct conf *c)
 	return optind;
 }
 
-/* Next to this program (../lib as installed or built), else where it was to be installed. 0 or -1.
+/* At `beside` this program's folder (as installed or built), else in the folder for which it was built. 0 or -1.
  */
-static int find_library(char *out, size_t room)
+static int find_part(
+	const char *beside, const char *folder, const char *name, char *out, size_t room)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -97,11 +104,11 @@ static int find_library(char *out, size_t room)
 		self[n] = '\0';
 		slash = strrchr(self, '/');
 		*slash = '\0';
-		n = snprintf(out, room, "%s/../lib/" LIB, self);
+		n = snprintf(out, room, "%s/%s%s", self, beside, name);
 		if (n > 0 && (size_t)n < room && access(out, R_OK) == 0)
 			return 0;
 	}
-	n = snprintf(out, room, "%s/" LIB, TAS_LIBDIR);
+	n = snprintf(out, room, "%s/%s", folder, name);
 	return n > 0 && (size_t)n < room && access(out, R_OK) == 0 ? 0 : -1;
 }
 
@@ -111,7 +118,8 @@ static int set_preload(void)
 	const char *old = getenv("LD_PRELOAD");
 	int r;
 
-	if (find_library(lib, sizeof(lib)) != 0 || realpath(lib, real) == NULL) {
+	if (find_part("../lib/", TAS_LIBDIR, LIB, lib, sizeof(lib)) != 0 ||
+		realpath(lib, real) == NULL) {
 		fprintf(stderr, "tas-run: " LIB " is neither beside this program nor in %s\n",
 			TAS_LIBDIR);
 		return -1;
@@ -122,6 +130,53 @@ static int set_preload(void)
 	r = setenv("LD_PRELOAD", all, 1);
 	free(all);
 	return r;
+}
+
+/* Without ours: what it does, the supervisor does. */
+static int clear_preload(void)
+{
+	const char *old = getenv("LD_PRELOAD");
+	char *all, *to;
+	size_t len;
+	int r;
+
+	if (old == NULL || (all = malloc(strlen(old) + 1)) == NULL)
+		return old == NULL ? 0 : -1;
+	for (to = all; *old != '\0'; old += len) {
+		old += strspn(old, ": ");
+		len = strcspn(old, ": ");
+		if (len == 0 || (len >= sizeof(LIB) &&
+					memcmp(old + len - sizeof(LIB), "/" LIB, sizeof(LIB)) == 0))
+			continue;
+		if (to != all)
+			*to++ = ':';
+		memcpy(to, old, len);
+		to += len;
+	}
+	*to = '\0';
+	r = to != all ? setenv("LD_PRELOAD", all, 1) : unsetenv("LD_PRELOAD");
+	free(all);
+	return r;
+}
+
+/* `args` are the command's, with two places before them. Returns only on failure. */
+static int run_trap(const struct conf *c, char **args)
+{
+	char trap[PATH_MAX];
+
+	if (find_part("", TAS_LIBEXECDIR, TRAP, trap, sizeof(trap)) != 0) {
+		fprintf(stderr, "tas-run: " TRAP " is neither beside this program nor in %s\n",
+			TAS_LIBEXECDIR);
+		return EXIT_SELF;
+	}
+	if (clear_preload() != 0)
+		return EXIT_SELF;
+	args[1] = "--require";
+	args += c->require ? 0 : 1;
+	args[0] = TRAP;
+	execv(trap, args);
+	fprintf(stderr, "tas-run: %s: %s\n", trap, strerror(errno));
+	return EXIT_SELF;
 }
 
 /*
@@ -233,29 +288,46 @@ static const char *absolute(const char *path)
 	return all != NULL ? all : path;
 }
 
+/* Whether and why a preloaded library would not reach the command. False: it shall not be run then. */
+static bool look_at_command(const struct conf *c, const char *name, const char *then)
+{
+	const char *why = program_out_of_reach(name);
+
+	if (why == NULL || c->trap)
+		return true;
+	fprintf(stderr,
+		"tas-run: %s %s, where a preloaded library does not reach (see --trap): %s\n", name,
+		why, then);
+	return !c->require;
+}
+
 int main(int argc, char **argv)
 {
 	struct conf c = {0};
 	int first = parse(argc, argv, &c), err;
-	const char *path = absolute(choose_socket(&c)), *why = NULL, *then;
+	const char *path = absolute(choose_socket(&c)), *then;
+	char **args = argv + first, **room;
 
 	then = c.require ? "not running the command" : "using the kernel's TCP";
 	err = probe(path);
 	if (err != 0)
 		complain(path, err, then);
-	else
-		why = program_out_of_reach(argv[first]);
-	if (why != NULL)
-		fprintf(stderr, "tas-run: %s %s, where a preloaded library does not reach: %s\n",
-			argv[first], why, then);
-	if (c.require && (err != 0 || why != NULL))
+	if ((err != 0 && c.require) || (err == 0 && !look_at_command(&c, args[0], then)))
 		return EXIT_SELF;
-	if (set_preload() != 0 || setenv(TAS_SOCKET_ENV, path, 1) != 0)
+	if (setenv(TAS_SOCKET_ENV, path, 1) != 0 ||
+		(c.explain && setenv(TAS_EXPLAIN_ENV, "1", 1) != 0))
 		return EXIT_SELF;
-	if (c.explain && setenv(TAS_EXPLAIN_ENV, "1", 1) != 0)
+	if (err == 0 && c.trap) {
+		room = calloc((size_t)(argc - first) + 3, sizeof(*room));
+		if (room == NULL)
+			return EXIT_SELF;
+		memcpy(room + 2, args, (size_t)(argc - first) * sizeof(*args));
+		return run_trap(&c, room);
+	}
+	if (set_preload() != 0)
 		return EXIT_SELF;
-	execvp(argv[first], argv + first);
+	execvp(args[0], args);
 	err = errno;
-	fprintf(stderr, "tas-run: %s: %s\n", argv[first], strerror(err));
+	fprintf(stderr, "tas-run: %s: %s\n", args[0], strerror(err));
 	return err == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }

@@ -61,7 +61,11 @@
 	X(option_socket, "options", "other socket options without effect")                                             \
 	X(option_read, "options", "TCP options read that describe the kernel's socket, not the connection")            \
 	X(ioctl_kernel, "calls", "ioctl() that only the kernel's socket answered")                                     \
-	X(kernel_listen_device, "listeners", "listeners bound to a device (SO_BINDTODEVICE): not served")
+	X(kernel_listen_device, "listeners", "listeners bound to a device (SO_BINDTODEVICE): not served")       \
+	X(uring, "rings", "io_uring instances: what a ring does with sockets is the kernel's")                         \
+	X(trap_option, "options", "tas-run --trap: options that are not relayed, refused")                             \
+	X(trap_reset, "connections", "tas-run --trap: resets shown as an end of file, the descriptor had moved")       \
+	X(trap_unreachable, "calls", "tas-run --trap: calls of processes that may not be looked into")
 
 enum tas_explain {
 #define TAS_EXPLAIN_ENUM(name, unit, help) TAS_X_##name,

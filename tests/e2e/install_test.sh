@@ -10,7 +10,7 @@ found() { # found NAME: sets FOUND to the one file of that name
 	FOUND=$(find "$T/root" -name "$1" -type f)
 	[ -n "$FOUND" ] && [ "$(wc -l <<<"$FOUND")" = 1 ] || fail "not one $1 is installed: $FOUND"
 }
-for name in tas tas-run tasctl libtas.so tas.conf tas.service nginx-tas.conf tas.8 tasctl.8 tas-run.1 tas.conf.5; do
+for name in tas tas-run tas-trap tasctl libtas.so tas.conf tas.service nginx-tas.conf tas.8 tasctl.8 tas-run.1 tas.conf.5; do
 	[ $name != tas.conf ] || continue
 	found $name
 done
