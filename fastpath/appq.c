@@ -88,9 +88,9 @@ static void set_flags(struct fp_flow *f, struct fp_flow_cold *c, uint32_t want)
 
 static uint32_t quickack(struct fp_flow *f, struct fp_flow_cold *c, uint32_t said)
 {
-	if (said == c->tcp.quick_said)
+	if ((uint8_t)said == c->tcp.quick_said)
 		return 0;
-	c->tcp.quick_said = said;
+	c->tcp.quick_said = (uint8_t)said;
 	return tcp_quickack(f, c, said & 1);
 }
 

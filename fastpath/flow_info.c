@@ -1,5 +1,5 @@
 /*
- * flow_info.c - a snapshot of a flow for tasctl, taken while its core goes on: each value is whole,
+ * flow_info.c - a snapshot of a flow for tasctl and TCP_INFO, taken while its core goes on: each value is whole,
  * together they may be some packets apart. Owner: slow path thread.
  */
 #include <errno.h>
@@ -39,6 +39,72 @@ static void statistics(const struct tcp_cold *t, struct fp_flow_info *out)
 	out->rto_us = tas_load(&t->rto_us);
 }
 
+enum { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS };
+
+static uint8_t ca_state(const struct tcp_cold *t, uint32_t flags, uint64_t tx_una)
+{
+	if (flags & FP_F_LOSS)
+		return CA_LOSS;
+	if (flags & FP_F_RECOVERY)
+		return CA_RECOVERY;
+	if (tas_load(&t->cwr_end) > tx_una)
+		return CA_CWR;
+	return tas_load(&t->sacked_bytes) != 0 || tas_load(&t->dupacks) != 0 ? CA_DISORDER
+									     : CA_OPEN;
+}
+
+static uint32_t min32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static void outstanding(
+	const struct fp_flow *f, const struct tcp_cold *t, uint32_t flags, struct fp_flow_info *out)
+{
+	uint64_t una = tas_load(&f->tx_una), nxt = tas_load(&f->tx_nxt),
+		 head = tas_load(&f->tx_head);
+
+	out->unacked = nxt > una ? (uint32_t)(nxt - una) : 0;
+	out->notsent = head > nxt ? (uint32_t)(head - nxt) : 0;
+	out->sacked = tas_load(&t->sacked_bytes);
+	out->lost = tas_load(&t->lost_bytes);
+	if (flags & FP_F_LOSS)
+		out->resent = out->inflight;
+	else if (flags & FP_F_RECOVERY)
+		out->resent = min32(tas_load(&t->prr_out), out->inflight);
+	out->ca_state = ca_state(t, flags, una);
+	out->backoff = tas_load(&t->backoff);
+	out->probes = (uint8_t)(tas_load(&t->probes_out) + tas_load(&t->ka_probes));
+	out->app_limited = tas_load(&t->limited) == 0;
+	out->delivered = tas_load(&t->delivered);
+	nxt = nxt < head ? nxt : head;
+	out->bytes_resent = out->bytes_out > nxt ? out->bytes_out - nxt : 0;
+}
+
+static uint32_t age_ms(uint64_t now_ns, uint32_t then)
+{
+	uint32_t age = (uint32_t)(now_ns >> TCP_AGE_SHIFT) - then;
+
+	return age > INT32_MAX ? 0 : (uint32_t)(((uint64_t)age << TCP_AGE_SHIFT) / 1000000u);
+}
+
+static void receiving(const struct fp_flow *f, const struct tcp_cold *t, struct fp_flow_info *out)
+{
+	uint64_t now_ns = fp_now_ns(), heard_ns = tas_load(&t->heard_ns);
+	uint32_t nxt = tas_load(&f->irs1) + (uint32_t)tas_load(&f->rx_nxt);
+	int32_t wnd = (int32_t)(tas_load(&f->rx_adv) - nxt);
+
+	out->rcv_wnd = wnd > 0 ? (uint32_t)wnd : 0;
+	out->rcv_mss = tas_load(&t->rcv_mss);
+	out->min_rtt_us = tas_load(&t->min_rtt_us);
+	out->data_segs_in = tas_load(&t->data_segs_in);
+	out->data_segs_out = tas_load(&t->data_segs_out);
+	out->rate_kbps = tas_load(&t->rate_kbps);
+	out->sent_ms = age_ms(now_ns, tas_load(&t->sent_age));
+	out->got_ms = age_ms(now_ns, tas_load(&t->got_age));
+	out->heard_ms = now_ns > heard_ns ? (uint32_t)((now_ns - heard_ns) / 1000000u) : 0;
+}
+
 int fp_flow_info(struct fp *fp, uint32_t id, struct fp_flow_info *out)
 {
 	const struct fp_flow *f;
@@ -73,6 +139,8 @@ int fp_flow_info(struct fp *fp, uint32_t id, struct fp_flow_info *out)
 	out->opened_ns = tas_load(&c->opened_ns);
 	positions(f, flags, out);
 	statistics(&c->tcp, out);
+	outstanding(f, &c->tcp, flags, out);
+	receiving(f, &c->tcp, out);
 	/* The record may have changed hands meanwhile: ids are used again, generations are not. */
 	return (tas_load_acq(&f->flags) & FP_F_USED) && tas_load(&f->gen) == gen ? 0 : -ENOENT;
 }

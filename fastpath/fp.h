@@ -162,6 +162,13 @@ struct fp_flow_info {
 	uint64_t bytes_in, bytes_out, segs_in, segs_out, retrans, ooo_in;
 	uint32_t cwnd, ssthresh, srtt_us, rttvar_us, rto_us, snd_wnd, inflight, mss, pace_kbps,
 		rx_buf;
+	/* TCP_INFO's: bytes unless a name says otherwise. */
+	uint32_t min_rtt_us, rcv_mss, rcv_wnd, unacked, sacked, lost, resent, notsent;
+	uint32_t data_segs_in, data_segs_out, rate_kbps;
+	uint32_t sent_ms, got_ms,
+		heard_ms; /* since data was sent, data and anything was received */
+	uint64_t delivered, bytes_resent;
+	uint8_t ca_state, backoff, probes, app_limited; /* ca_state: enum tcp_ca_state of Linux */
 	uint64_t rx_queue,
 		tx_queue; /* bytes the program has not read / the peer has not acknowledged */
 	uint64_t opened_ns;

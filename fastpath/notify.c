@@ -64,7 +64,6 @@ void fp_slot_stats(struct fp *fp, uint32_t id)
 	s = fp_slot_sock(app, f->slot);
 	tas_store(&s->mss, f->mss);
 	tas_store(&s->srtt_us, f->srtt_us >> 3);
-	tas_store(&s->retrans, (uint32_t)fp->cold[id].tcp.retrans);
 }
 
 static void list_wake_app(

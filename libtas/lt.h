@@ -416,6 +416,13 @@ void lt_opts_inherit(struct lt_desc *d, const struct lt_opts *from);
 int lt_opts_exchange(struct lt_desc *d, struct tas_msg *m);
 int lt_opts_tell(struct lt_desc *d, uint64_t words); /* TAS_OPT_WORD() of what changed */
 
+int lt_opt_out(
+	void *val, socklen_t *len, const void *from, size_t n); /* as getsockopt() returns it */
+
+/* tcp_info.c */
+int lt_tcp_info(struct lt_desc *d, int fd, void *val, socklen_t *len);
+int lt_conn_ask(struct lt_desc *d, struct tas_conn_info *out); /* 0, or -errno: it is over */
+
 /* congestion.c */
 int lt_congestion_set(struct lt_desc *d, int fd, const void *val, socklen_t len);
 int lt_congestion_get(struct lt_desc *d, int fd, void *val, socklen_t *len);

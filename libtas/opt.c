@@ -213,52 +213,7 @@ int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *va
 	return r;
 }
 
-/* The states of tcp(7)'s TCP_INFO, as include/net/tcp_states.h numbers them. */
-static uint8_t tcp_state(struct lt_desc *d)
-{
-	enum {
-		ESTABLISHED = 1,
-		SYN_SENT,
-		SYN_RECV,
-		FIN_WAIT1,
-		FIN_WAIT2,
-		TIME_WAIT,
-		CLOSE,
-		CLOSE_WAIT,
-		LAST_ACK
-	};
-	uint32_t state;
-
-	if (!lt_conn_bound(d))
-		return lt_flags(d) & LT_D_CONNECTING ? SYN_SENT : ESTABLISHED;
-	state = tas_load_acq(&d->s->state);
-	if ((state & TAS_SOCK_ERROR) || (lt_flags(d) & LT_D_RECONNECT))
-		return CLOSE;
-	if (state & TAS_SOCK_RX_FIN)
-		return lt_flags(d) & LT_D_SHUT_WR ? LAST_ACK : CLOSE_WAIT;
-	if (lt_flags(d) & LT_D_SHUT_WR)
-		return state & TAS_SOCK_TX_FIN ? FIN_WAIT2 : FIN_WAIT1;
-	return ESTABLISHED;
-}
-
-static void fill_info(struct lt_desc *d, struct tcp_info *ti)
-{
-	uint32_t mss = tas_load(&d->s->mss);
-
-	memset(ti, 0, sizeof(*ti));
-	ti->tcpi_state = tcp_state(d);
-	if (!lt_conn_bound(d))
-		return;
-	ti->tcpi_snd_mss = ti->tcpi_rcv_mss = ti->tcpi_advmss = mss;
-	ti->tcpi_rtt = tas_load(&d->s->srtt_us);
-	ti->tcpi_total_retrans = tas_load(&d->s->retrans);
-	ti->tcpi_unacked = mss != 0 ? (uint32_t)((lt_conn_unsent(d) + mss - 1) / mss) : 0;
-	ti->tcpi_notsent_bytes = 0;
-	ti->tcpi_bytes_acked = tas_load(&d->s->tx_una);
-	ti->tcpi_bytes_received = tas_load(&d->s->rx_head);
-}
-
-static int copy_out(void *val, socklen_t *len, const void *from, size_t n)
+int lt_opt_out(void *val, socklen_t *len, const void *from, size_t n)
 {
 	if ((int)*len < 0)
 		return (int)lt_ret(-EINVAL);
@@ -308,7 +263,6 @@ static void settle_handle(struct lt_desc *d, int fd)
 
 int lt_getsockopt(struct lt_desc *d, int fd, int level, int name, void *val, socklen_t *len)
 {
-	struct tcp_info ti;
 	int v;
 
 	d = lt_fd_check(fd);
@@ -320,19 +274,17 @@ int lt_getsockopt(struct lt_desc *d, int fd, int level, int name, void *val, soc
 		return lt_real.getsockopt(fd, level, name, val, len);
 	if (level == SOL_SOCKET && name == SO_ERROR) {
 		v = lt_conn_error(d);
-		return copy_out(val, len, &v, sizeof(v));
+		return lt_opt_out(val, len, &v, sizeof(v));
 	}
-	if (level == IPPROTO_TCP && name == TCP_INFO) {
-		fill_info(d, &ti);
-		return copy_out(val, len, &ti, sizeof(ti));
-	}
+	if (level == IPPROTO_TCP && name == TCP_INFO)
+		return lt_tcp_info(d, fd, val, len);
 	if (level == IPPROTO_TCP && name == TCP_MAXSEG && lt_conn_bound(d)) {
 		v = tas_load(&d->s->mss);
-		return copy_out(val, len, &v, sizeof(v));
+		return lt_opt_out(val, len, &v, sizeof(v));
 	}
 	if (level == IPPROTO_TCP && (name == TCP_NODELAY || name == TCP_CORK)) {
 		v = name == TCP_NODELAY ? d->opts.nodelay : (lt_flags(d) & LT_D_CORK) != 0;
-		return copy_out(val, len, &v, sizeof(v));
+		return lt_opt_out(val, len, &v, sizeof(v));
 	}
 	if (level == IPPROTO_TCP)
 		lt_explain(TAS_X_option_read);
@@ -407,6 +359,14 @@ static int ioctl_of_handle(int fd, unsigned long request, void *arg)
 	return lt_real.ioctl(fd, request, arg);
 }
 
+/* What was not even sent once: the core alone knows. */
+static uint64_t not_sent(struct lt_desc *d)
+{
+	struct tas_conn_info in;
+
+	return lt_conn_unsent(d) != 0 && lt_conn_ask(d, &in) == 0 ? in.notsent : 0;
+}
+
 int lt_ioctl(struct lt_desc *d, int fd, unsigned long request, void *arg)
 {
 	int r, on;
@@ -430,8 +390,10 @@ int lt_ioctl(struct lt_desc *d, int fd, unsigned long request, void *arg)
 		return lt_real.ioctl(fd, request, arg);
 	if (request == FIONREAD)
 		n = lt_flags(d) & LT_D_RECONNECT ? 0 : lt_conn_unread(d);
-	else if (request == SIOCOUTQ || request == SIOCOUTQNSD)
+	else if (request == SIOCOUTQ)
 		n = unacknowledged(d);
+	else if (request == SIOCOUTQNSD)
+		n = not_sent(d);
 	else if (request == SIOCATMARK)
 		n = 0;
 	else

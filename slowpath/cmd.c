@@ -41,6 +41,7 @@ static const struct command commands[TAS_CMD_COUNT] = {
 	[TAS_CMD_UNFORK] = {sp_cmd_unfork, SP_APP_GREETED, 0, 0},
 	[TAS_CMD_CANCEL] = {sp_cmd_cancel, SP_APP_ACTIVE, 0, 0},
 	[TAS_CMD_CLAIM] = {sp_cmd_claim, SP_APP_ACTIVE, 0, 0},
+	[TAS_CMD_INFO] = {sp_cmd_info, SP_APP_GREETED, 0, 0},
 	[TAS_CMD_RELEASE] = {sp_cmd_release, SP_APP_GREETED, 0, 0},
 };
 

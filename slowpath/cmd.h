@@ -31,11 +31,14 @@ struct sp_reply {
 /* Who the request is for: the program itself, or one it has announced by FORK and names by its token; NULL: no such one. */
 struct sp_app *sp_cmd_principal(struct sp *sp, const struct sp_request *rq);
 
+/* The listener that it names and the program holds, else NULL. */
+struct sp_listener *sp_cmd_listener(struct sp *sp, const struct sp_request *rq);
+
 /* The reply's status: >= 0, or -errno. */
 typedef int sp_cmd_fn(struct sp *sp, struct sp_request *rq, struct sp_reply *rp);
 
 sp_cmd_fn sp_cmd_hello, sp_cmd_region, sp_cmd_segment, sp_cmd_evq, sp_cmd_fork, sp_cmd_unfork;
 sp_cmd_fn sp_cmd_bind, sp_cmd_listen, sp_cmd_join, sp_cmd_unlisten, sp_cmd_rewake, sp_cmd_connect,
-	sp_cmd_setopt, sp_cmd_cancel, sp_cmd_claim, sp_cmd_release;
+	sp_cmd_setopt, sp_cmd_info, sp_cmd_cancel, sp_cmd_claim, sp_cmd_release;
 
 #endif

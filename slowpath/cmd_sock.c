@@ -1,10 +1,9 @@
 /*
- * cmd_sock.c - messages about sockets: BIND, LISTEN, JOIN, UNLISTEN, REWAKE, CONNECT, SETOPT,
- * CANCEL. Owner: slow path thread.
+ * cmd_sock.c - messages about sockets: BIND, LISTEN, JOIN, UNLISTEN, REWAKE, CONNECT, CANCEL.
+ * Owner: slow path thread.
  */
 #include <errno.h>
 #include <string.h>
-#include "cc/loop.h"
 #include "cmd.h"
 #include "conn/internal.h"
 #include "flowctl.h"
@@ -124,7 +123,7 @@ static struct sp_listener *held_by(
 	return l != NULL && sp_listener_held_by(l, app->id) ? l : NULL;
 }
 
-static struct sp_listener *held(struct sp *sp, const struct sp_request *rq)
+struct sp_listener *sp_cmd_listener(struct sp *sp, const struct sp_request *rq)
 {
 	return held_by(sp, rq, rq->app);
 }
@@ -146,7 +145,7 @@ int sp_cmd_unlisten(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 
 int sp_cmd_rewake(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 {
-	struct sp_listener *l = held(sp, rq);
+	struct sp_listener *l = sp_cmd_listener(sp, rq);
 
 	(void)rp;
 	if (l == NULL)
@@ -233,93 +232,5 @@ int sp_cmd_cancel(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	if (c == NULL || c->gen != rq->m.aux)
 		return -EALREADY;
 	sp_conn_event(sp, c, SP_EV_CANCEL, &in);
-	return 0;
-}
-
-/* ---- options ---- */
-
-/* The connection of a slot: in a handshake, or installed and bound. */
-static struct sp_conn *conn_of_slot(struct sp *sp, const struct sp_app *app, uint32_t slot)
-{
-	const struct fp_app *fa = sp_app_fp(sp, app);
-
-	if (fa == NULL || slot >= fa->nslots)
-		return NULL;
-	if (app->slot_conn[slot] != 0)
-		return sp_conn_get(sp, app->slot_conn[slot]);
-	return sp_conn_get(sp, tas_load(&fa->slot_flow[slot]));
-}
-
-/* `words` are TAS_OPT_WORD() bits; 0: all. */
-static void merge_opts(struct tas_sockopts *to, const struct tas_sockopts *from, uint64_t words)
-{
-	uint32_t a[sizeof(*to) / 4], b[sizeof(*to) / 4], i;
-
-	memcpy(a, to, sizeof(a));
-	memcpy(b, from, sizeof(b));
-	for (i = 0; i < sizeof(a) / 4; i++)
-		if (words == 0 || (words >> i & 1))
-			a[i] = b[i];
-	memcpy(to, a, sizeof(a));
-}
-
-static void set_conn_opts(struct sp *sp, struct sp_conn *c, const struct tas_sockopts *opts)
-{
-	uint32_t cc = sp_conn_algorithm(sp, opts);
-
-	c->opts = *opts;
-	if (c->state != SP_CONN_OPEN)
-		return;
-	sp_flow_opts(sp, c, opts);
-	if (cc != c->cc)
-		sp_cc_switch(sp, c, cc);
-}
-
-/* With what is in force in the place of "default". */
-static int read_opts(const struct tas_sockopts *opts, uint32_t cc, struct sp_reply *rp)
-{
-	rp->m.opts = *opts;
-	rp->m.opts.cc = cc + 1;
-	return 0;
-}
-
-/* What the message names; accept() is done before the core has bound the connection to the slot. */
-static struct sp_conn *conn_named(struct sp *sp, const struct sp_request *rq)
-{
-	struct sp_conn *c = conn_of_slot(sp, rq->app, rq->m.slot);
-
-	if (rq->m.aux == 0 || (c != NULL && c->gen == rq->m.aux))
-		return c;
-	c = sp_conn_get(sp, rq->m.id);
-	if (c == NULL || c->gen != rq->m.aux || !sp_accept_claimed_by(sp, c, rq->app))
-		return NULL;
-	return c;
-}
-
-int sp_cmd_setopt(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
-{
-	int listens = (rq->m.flags & TAS_OPT_LISTENER) != 0,
-	    read = (rq->m.flags & TAS_OPT_READ) != 0;
-	struct sp_listener *l = listens ? held(sp, rq) : NULL;
-	struct sp_conn *c = listens ? NULL : conn_named(sp, rq);
-	struct tas_sockopts opts, now;
-	int err = sp_policy_opts(sp, &rq->m.opts, &opts);
-
-	if (err != 0)
-		return err;
-	if (l == NULL && c == NULL)
-		return -ENOENT;
-	if (read && l != NULL)
-		return read_opts(&l->opts, sp_conn_algorithm(sp, &l->opts), rp);
-	if (read)
-		return read_opts(&c->opts,
-			c->state == SP_CONN_OPEN ? c->cc : sp_conn_algorithm(sp, &c->opts), rp);
-	if (l != NULL) {
-		merge_opts(&l->opts, &opts, rq->m.len);
-		return 0;
-	}
-	now = c->opts;
-	merge_opts(&now, &opts, rq->m.len);
-	set_conn_opts(sp, c, &now);
 	return 0;
 }

@@ -14,6 +14,9 @@
 #define TCP_OOO_MAX  16 /* out-of-order intervals kept per flow */
 #define TCP_POS_NONE UINT64_MAX
 
+#define TCP_NO_LINGER2 UINT8_MAX /* tcp_cold.linger2_s: not even FIN-WAIT-2 is waited for */
+#define TCP_AGE_SHIFT  20
+
 struct tcp_interval {
 	uint64_t start, end; /* stream positions, end exclusive */
 };
@@ -103,16 +106,22 @@ struct tcp_cold {
 	uint32_t ts_offset;
 	uint64_t progress_ns; /* SND.UNA moved, or data became outstanding */
 	uint64_t ka_at_ns, finwait_ns;
-	uint32_t keepidle_s, keepintvl_s, user_timeout_ms;
-	uint32_t linger2_s;	/* TCP_LINGER2, 0 = not set, TAS_OPT_NO_LINGER2 */
+	uint32_t user_timeout_ms;
+	uint16_t keepidle_s, keepintvl_s;
 	uint32_t rcv_clamp;	/* TCP_WINDOW_CLAMP, 0 = none */
 	uint32_t notsent_lowat; /* TCP_NOTSENT_LOWAT, 0 = none */
 	uint32_t pace_max_kbps; /* SO_MAX_PACING_RATE, 0 = none */
-	uint32_t quick_said;	/* TCP_QUICKACK as last heard from the program */
+	uint8_t linger2_s;	/* TCP_LINGER2, 0 = not set */
+	uint8_t quick_said;	/* TCP_QUICKACK as last heard from the program, low byte */
 	uint64_t tx_limit_min;	/* send position already promised to the program */
 
-	/* Statistics for tasctl. */
-	uint64_t bytes_in, bytes_out, segs_in, segs_out, retrans, ooo_in, dup_in;
+	/* Statistics for tasctl and TCP_INFO. */
+	uint64_t bytes_in, bytes_out, segs_in, segs_out;
+	uint32_t retrans, ooo_in, dup_in;
+	uint32_t data_segs_in, data_segs_out;
+	uint32_t sent_age,
+		got_age;    /* when data was last sent and received: now_ns >> TCP_AGE_SHIFT */
+	uint32_t rate_kbps; /* last sample of the delivery rate */
 };
 
 _Static_assert(sizeof(struct tcp_cold) <= 768, "with the engine's part the record is 1 KiB");

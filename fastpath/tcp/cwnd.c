@@ -129,6 +129,8 @@ void tcp_feedback_take(
 	fb->inflight = tx_pipe(f, c);
 	fb->mss = f->mss;
 	fb->rate_kbps = c->rate_us != 0 ? c->rate_bytes * 8000 / c->rate_us : 0;
+	if (fb->rate_kbps != 0)
+		c->rate_kbps = (uint32_t)min_u64(fb->rate_kbps, UINT32_MAX);
 	fb->interval_ns = env->now_ns - c->fb_start_ns;
 	fb->now_ns = env->now_ns;
 	memset(&c->fb, 0, sizeof(c->fb));

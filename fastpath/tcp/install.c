@@ -46,6 +46,7 @@ static void install_cold(
 	c->quickack = TCP_QUICKACKS;
 	c->rto_us = TCP_RTO_INIT_US;
 	c->last_tx_us = env->now_us;
+	c->sent_age = c->got_age = (uint32_t)(env->now_ns >> TCP_AGE_SHIFT);
 	c->delivered_us = env->now_us;
 	c->drs_at_us = env->now_us;
 	c->rx_fin_pos = TCP_POS_NONE;
@@ -113,11 +114,11 @@ void tcp_opts_set(struct fp_flow *f, struct fp_flow_cold *cold, const struct tcp
 	int was = c->run & TCP_RUN_KEEPALIVE;
 
 	set_buffers(f, c, env, o);
-	c->keepidle_s = o->keepidle_s != 0 ? o->keepidle_s : KEEPIDLE_S;
-	c->keepintvl_s = o->keepintvl_s != 0 ? o->keepintvl_s : KEEPINTVL_S;
+	c->keepidle_s = (uint16_t)(o->keepidle_s != 0 ? o->keepidle_s : KEEPIDLE_S);
+	c->keepintvl_s = (uint16_t)(o->keepintvl_s != 0 ? o->keepintvl_s : KEEPINTVL_S);
 	c->ka_count = (uint8_t)min_u32(o->keepcnt != 0 ? o->keepcnt : KEEPCNT, UINT8_MAX);
 	c->user_timeout_ms = o->user_timeout_ms;
-	c->linger2_s = o->linger2_s;
+	c->linger2_s = (uint8_t)min_u32(o->linger2_s, TCP_NO_LINGER2);
 	c->notsent_lowat = o->notsent_lowat;
 	c->pace_max_kbps = o->pace_kbps;
 	tcp_paced_set(f, c);

@@ -43,7 +43,7 @@ static uint32_t state_news(struct fp_flow *f, struct tcp_cold *c, const struct t
 	if ((f->flags & (FP_F_RX_FIN | FP_F_TX_FINACK)) == (FP_F_RX_FIN | FP_F_TX_FINACK))
 		return TCP_V_DONE;
 	if ((f->flags & closing) == closing && !(c->run & TCP_RUN_FINWAIT)) {
-		if (c->linger2_s == TAS_OPT_NO_LINGER2)
+		if (c->linger2_s == TCP_NO_LINGER2)
 			return TCP_V_RST_OUT;
 		c->run |= TCP_RUN_FINWAIT;
 		c->finwait_ns = env->now_ns +
@@ -245,6 +245,10 @@ uint32_t tcp_rx(struct fp_flow *f, struct fp_flow_cold *cold, struct tcp_env *en
 
 	memset(out, 0, sizeof(*out));
 	c->segs_in += s->nsegs;
+	if (s->len != 0) {
+		c->data_segs_in += s->nsegs;
+		c->got_age = (uint32_t)(env->now_ns >> TCP_AGE_SHIFT);
+	}
 	if (s->flags & (TCP_RST | TCP_SYN))
 		return rst_or_syn(f, env, s, off);
 	if (!(s->flags & TCP_ACK)) {

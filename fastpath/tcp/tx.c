@@ -272,8 +272,13 @@ void tcp_tx_sent(
 {
 	struct tcp_cold *c = &cold->tcp;
 	uint64_t end = t->pos + t->len + ((t->flags & TCP_FIN) != 0);
+	uint32_t nsegs = segments(f, t->len);
 
-	c->segs_out += segments(f, t->len);
+	c->segs_out += nsegs;
+	if (t->len != 0) {
+		c->data_segs_out += nsegs;
+		c->sent_age = (uint32_t)(env->now_ns >> TCP_AGE_SHIFT);
+	}
 	if (end == t->pos) {
 		c->probe = TCP_PROBE_NONE;
 		return;

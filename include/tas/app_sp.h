@@ -61,6 +61,7 @@ enum tas_cmd {
 			     *      want TAKE there. -ENOENT: it is gone, or not held by us; -EAGAIN: ask again */
 	TAS_CMD_RELEASE,    /* in: id = flow, aux = gen, token (0, or of a FORK: in its name): our last descriptor is closed.
 			     *      out: status 1: others hold it, it leaves our slot; 0: close it as usual */
+	TAS_CMD_INFO,	    /* in: slot, id = flow, aux = gen as SETOPT. out: struct tas_conn_info from `token` on. -ENOENT */
 	TAS_CMD_COUNT
 };
 
@@ -119,5 +120,29 @@ struct tas_msg {
 };
 
 static_assert(sizeof(struct tas_msg) == 184, "fixed size");
+
+/*
+ * What TCP_INFO says of a connection, in the reply to INFO from `token` to the end. Bytes where no unit is named; `segs` are
+ * segments as they went over the wire.
+ */
+#define TAS_INFO_AT offsetof(struct tas_msg, token)
+
+struct tas_conn_info {
+	uint64_t bytes_sent, bytes_resent; /* the first contains the second */
+	uint32_t rto_us, rtt_us, rttvar_us, min_rtt_us;
+	uint32_t snd_mss, rcv_mss, adv_mss, pmtu;
+	uint32_t cwnd, ssthresh, snd_wnd, rcv_wnd, rcv_buf;
+	uint32_t unacked, sacked, lost, resent, notsent, delivered;
+	uint32_t segs_resent, segs_out, segs_in, data_segs_out, data_segs_in, segs_ooo;
+	uint32_t pace_kbps, rate_kbps; /* UINT32_MAX: not paced; 0: no sample yet */
+	uint32_t sent_ms, got_ms, heard_ms; /* ago: data sent, data received, anything received */
+	uint8_t options; /* TCPI_OPT_* of tcp(7) */
+	uint8_t snd_wscale, rcv_wscale;
+	uint8_t ca_state; /* TCP_CA_* of Linux */
+	uint8_t retransmits, probes;
+	uint8_t app_limited, syn; /* 1: the handshake goes on */
+};
+
+static_assert(sizeof(struct tas_conn_info) == sizeof(struct tas_msg) - TAS_INFO_AT, "it fills the reply");
 
 #endif

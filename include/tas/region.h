@@ -139,8 +139,7 @@ struct tas_sock {
 	uint16_t lport, rport; /* network order */
 	uint16_t mss;	       /* effective send MSS, bytes */
 	uint16_t net;
-	uint32_t srtt_us;      /*F*/ /* smoothed RTT, for TCP_INFO */
-	uint32_t retrans;      /*F*/ /* segments retransmitted in all, for TCP_INFO */
+	uint32_t srtt_us;      /*F*/ /* smoothed RTT */
 	uint32_t tx_nxt;       /*F*/ /* low half of what was sent; kept up with TCP_NOTSENT_LOWAT only */
 };
 
