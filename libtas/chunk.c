@@ -109,7 +109,7 @@ static bool offer_one(struct lt_ctx *c)
 	if (chunk == TAS_CHUNK_NONE)
 		return false;
 	p = lt_chunk_addr(c, chunk);
-	if (madvise(p, TAS_CHUNK_BYTES, MADV_POPULATE_WRITE) != 0)
+	if (tas_load(&lt_sealed) || madvise(p, TAS_CHUNK_BYTES, MADV_POPULATE_WRITE) != 0)
 		for (touch = p, i = 0; i < TAS_CHUNK_BYTES; i += 4096)
 			touch[i] = 0;
 	tas_fetch_or(&c->offer[chunk / 64], 1ull << (chunk % 64));

@@ -243,6 +243,13 @@ void lt_explain_option(struct lt_desc *d, int level, int name); /* setsockopt() 
 void lt_explain_decided(struct lt_desc *d); /* d is tas's: its options without effect count */
 void lt_explain_report(void);
 
+/* sandbox.c */
+struct sock_fprog;
+extern uint32_t
+	lt_sealed; /* a filter of system calls keeps us from the service: no commands, no epoll of our own */
+void lt_sandbox_begin(void);			     /* what is to come may keep us from it */
+void lt_sandbox_entered(const struct sock_fprog *p); /* the filter is in force; NULL: strict mode */
+
 /* client.c: the registration connection */
 bool lt_client_ready(void);
 bool lt_client_refused(void); /* a service answered and did not take us */

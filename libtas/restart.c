@@ -82,7 +82,7 @@ long lt_futex_sleep(uint32_t *w, uint32_t val, uint64_t until_ns, bool restartab
 	uint64_t now, left;
 	long r;
 
-	if (restartable && !tas_load(&unknown)) {
+	if (restartable && !tas_load(&unknown) && !tas_load(&lt_sealed)) {
 		r = lt_sys5(SYS_futex_waitv, &v, 1, 0, &ts, CLOCK_MONOTONIC);
 		if (r != -ENOSYS && r != -EPERM && r != -EINVAL)
 			return r;

@@ -39,6 +39,8 @@ static bool prepare(struct sleeper *s, struct lt_ctx *c, uint64_t queues)
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
 	uint64_t missing;
 
+	if (tas_load(&lt_sealed)) /* epoll's calls may be refused */
+		return false;
 	if (s->ctx != c) {
 		lt_unhide(s->epfd > 0 ? s->epfd : -1);
 		s->epfd = (int)lt_sys1(SYS_epoll_create1, EPOLL_CLOEXEC);
@@ -84,6 +86,15 @@ void lt_sleep_end(struct lt_sleep *sl)
 		lt_pool_put(&pool, sl->sleeper);
 }
 
+/* No more entries are taken than RLIMIT_NOFILE allows descriptors: ours must go. */
+static int poll_without(struct pollfd *fds, nfds_t n, uint64_t ns, const sigset_t *mask)
+{
+	struct timespec ts = {0, (long)ns};
+	int r = lt_real.ppoll(fds, n, &ts, mask);
+
+	return r < 0 ? -errno : r;
+}
+
 int lt_sleep_poll(
 	struct lt_sleep *sl, struct pollfd *fds, nfds_t n, uint64_t until_ns, const sigset_t *mask)
 {
@@ -108,6 +119,8 @@ int lt_sleep_poll(
 	ts.tv_sec = (time_t)(left / 1000000000u);
 	ts.tv_nsec = (long)(left % 1000000000u);
 	r = lt_real.ppoll(fds, n + 2, bounded ? &ts : NULL, mask);
+	if (r < 0 && errno == EINVAL)
+		return poll_without(fds, n, bounded && left < SHORT_NS ? left : SHORT_NS, mask);
 	if (r < 0)
 		return -errno;
 	if (fds[n].revents != 0)
