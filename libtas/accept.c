@@ -173,7 +173,7 @@ static int accept_ours(struct lt_desc *d, struct sockaddr *sa, socklen_t *len, i
 	struct tas_accept *e = NULL;
 	uint64_t mine;
 	struct lt_desc *n;
-	int fd = -EAGAIN;
+	int fd = -EAGAIN, r;
 
 	if (!lt_listen_ready(d))
 		return -EAGAIN;
@@ -198,8 +198,10 @@ static int accept_ours(struct lt_desc *d, struct sockaddr *sa, socklen_t *len, i
 	tas_store_rel(&n->kind, (uint32_t)LT_CONN);
 	lt_fd_put(fd, n);
 	lt_ring(n); /* at once: a claim that is not made good in time is offered to others */
-	if (sa != NULL)
-		lt_addr_put(n, n->raddr, n->rport, sa, len);
+	if (sa != NULL && (r = lt_addr_put(n, n->raddr, n->rport, sa, len)) < 0) {
+		lt_close(fd); /* and the connection with it, as on Linux */
+		return r;
+	}
 	return fd;
 }
 
@@ -326,8 +328,6 @@ static int accept_on(struct lt_desc *d, int fd, struct sockaddr *sa, socklen_t *
 
 	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
 		return (int)lt_ret(-EINVAL);
-	if (sa != NULL && len == NULL)
-		return (int)lt_ret(-EFAULT);
 	tas_fetch_add(&d->users, 1u);
 	r = accept_loop(d, fd, sa, len, flags, &held);
 	leave(&d->users);

@@ -24,7 +24,7 @@ bool lt_addr_get(const struct sockaddr *sa, socklen_t len, uint8_t addr[16], uin
 	struct sockaddr_in6 in6;
 	struct sockaddr_in in;
 
-	if (sa == NULL || len < sizeof(in))
+	if (len < sizeof(in) || lt_bad(sa, len))
 		return false;
 	if (sa->sa_family == AF_INET) {
 		memcpy(&in, sa, sizeof(in));
@@ -50,10 +50,12 @@ int lt_addr_put(const struct lt_desc *d, const uint8_t addr[16], uint16_t port, 
 	const void *from = &in;
 	socklen_t full = sizeof(in);
 
-	if (len == NULL || (sa == NULL && *len != 0))
+	if (lt_bad(len, sizeof(*len)))
 		return -EFAULT;
 	if ((int)*len < 0)
 		return -EINVAL;
+	if (*len != 0 && lt_bad(sa, 1))
+		return -EFAULT;
 	if (lt_flags(d) & LT_D_V6) {
 		memcpy(&in6.sin6_addr, addr, 16);
 		from = &in6;

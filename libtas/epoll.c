@@ -387,7 +387,8 @@ static int wait_any(struct lt_desc *d, int fd, struct epoll_event *ev, int max,
 
 	if (c != NULL)
 		lt_settle(c);
-	if (ep == NULL || max <= 0 || ev == NULL)
+	if (ep == NULL || max <= 0 || lt_bad(ev, sizeof(*ev)) ||
+		(mask != NULL && lt_bad(mask, sizeof(long))))
 		return kernel_wait(fd, ev, max, s, mask);
 	lt_epoll_seen(ep, fd);
 	return wait_in(d, ep, fd, ev, max, s, mask);
@@ -413,6 +414,8 @@ int lt_epoll_pwait2(struct lt_desc *d, int fd, struct epoll_event *ev, int max,
 {
 	struct span s = {.forever = timeout == NULL, .fine = true};
 
+	if (timeout != NULL && lt_bad(timeout, sizeof(*timeout)))
+		return (int)lt_ret(-EFAULT);
 	if (timeout != NULL &&
 		(timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec > 999999999))
 		return (int)lt_ret(-EINVAL);

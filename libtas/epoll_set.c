@@ -414,10 +414,10 @@ int lt_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 		return ctl_kernel(ep, op, epfd, fd, ev);
 	if (ep == NULL)
 		return (int)lt_ret(no_instance(epfd));
+	if (op != EPOLL_CTL_DEL && lt_bad(ev, sizeof(*ev)))
+		return (int)lt_ret(-EFAULT);
 	if (op < EPOLL_CTL_ADD || op > EPOLL_CTL_MOD)
 		return (int)lt_ret(-EINVAL);
-	if (ev == NULL && op != EPOLL_CTL_DEL)
-		return (int)lt_ret(-EFAULT);
 	if (op != EPOLL_CTL_DEL && !flags_ok(op, ev->events))
 		return (int)lt_ret(-EINVAL);
 	c = meeting(d);

@@ -6,19 +6,38 @@
 
 #define IOV_LIMIT 1024u
 
-/* Bytes described, or -EINVAL as readv(2) and sendmsg(2) have it. */
+/* Bytes described, at most LT_RW_MAX; or -EINVAL, -EFAULT as readv(2) and sendmsg(2) have it. */
 ssize_t lt_iov_total(const struct iovec *v, size_t n)
 {
-	size_t i, total = 0;
+	size_t i, len, total = 0;
 
 	if (n > IOV_LIMIT)
 		return -EINVAL;
-	for (i = 0; i < n; i++) {
-		if (v[i].iov_len > SSIZE_MAX - total)
+	if (n != 0 && lt_bad(v, n * sizeof(*v)))
+		return -EFAULT;
+	for (i = 0; i < n; i++)
+		if (v[i].iov_len > SSIZE_MAX)
 			return -EINVAL;
-		total += v[i].iov_len;
+	for (i = 0; i < n; i++) {
+		len = v[i].iov_len < LT_RW_MAX - total ? v[i].iov_len : LT_RW_MAX - total;
+		if (lt_outside(v[i].iov_base, len))
+			return -EFAULT;
+		total += len;
 	}
 	return (ssize_t)total;
+}
+
+bool lt_iov_null(const struct lt_iov *it, size_t n)
+{
+	size_t i, len, off = it->off;
+
+	for (i = 0; i < it->n && n > 0; i++, off = 0) {
+		len = it->v[i].iov_len - off < n ? it->v[i].iov_len - off : n;
+		if (len != 0 && (uintptr_t)it->v[i].iov_base < LT_PAGE_ZERO)
+			return true;
+		n -= len;
+	}
+	return false;
 }
 
 /* The next contiguous piece of at most n bytes; 0 at the end. */

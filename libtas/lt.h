@@ -26,6 +26,7 @@
 #include <time.h>
 #include "context.h"
 #include "lock.h"
+#include "pointer.h"
 #include "real.h"
 #include "sys.h"
 #include "tas/app_sp.h"
@@ -334,6 +335,9 @@ struct lt_iov {
 ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags);
 ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags);
 ssize_t lt_iov_total(const struct iovec *v, size_t n);
+bool lt_iov_null(
+	const struct lt_iov *it, size_t n); /* is any of the next n bytes in the zero page? */
+ssize_t lt_msg_total(const struct msghdr *m);
 size_t lt_iov_copy_in(struct lt_iov *it, uint8_t *to, size_t n); /* from the program */
 void lt_iov_skip(struct lt_iov *it, size_t n);
 size_t lt_iov_copy_out(struct lt_iov *it, const uint8_t *from, size_t n); /* to the program */

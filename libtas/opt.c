@@ -159,7 +159,8 @@ static bool set_quickly(struct lt_desc *d, int level, int name, const void *val,
 	uint32_t bit = name == TCP_CORK ? TAS_SOCK_CORK : TAS_SOCK_NODELAY;
 	bool on;
 
-	if (d->kind != LT_CONN || level != IPPROTO_TCP || len < sizeof(int) || val == NULL)
+	if (d->kind != LT_CONN || level != IPPROTO_TCP || len < sizeof(int) ||
+		lt_bad(val, sizeof(int)))
 		return false;
 	if (name != TCP_CORK && name != TCP_NODELAY)
 		return false;
@@ -266,7 +267,7 @@ int lt_getsockopt(struct lt_desc *d, int fd, int level, int name, void *val, soc
 	int v;
 
 	d = lt_fd_check(fd);
-	if (d == NULL || d->kind == LT_EPOLL || val == NULL || len == NULL)
+	if (d == NULL || d->kind == LT_EPOLL || lt_bad(val, 1) || lt_bad(len, sizeof(*len)))
 		return lt_real.getsockopt(fd, level, name, val, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
 		return lt_congestion_get(d, fd, val, len);
@@ -372,7 +373,7 @@ int lt_ioctl(struct lt_desc *d, int fd, unsigned long request, void *arg)
 	int r, on;
 	uint64_t n;
 
-	if (arg == NULL) /* the kernel knows which requests need none */
+	if (lt_bad(arg, sizeof(int))) /* the kernel knows which requests need none */
 		return d->kind == LT_CONN ? ioctl_of_handle(fd, request, arg)
 					  : lt_real.ioctl(fd, request, arg);
 	if (request == FIONBIO && d->kind == LT_LISTEN) {

@@ -369,9 +369,14 @@ static bool timespec_ok(const struct timespec *ts)
 	return ts == NULL || (ts->tv_sec >= 0 && ts->tv_nsec >= 0 && ts->tv_nsec < 1000000000);
 }
 
+static bool bad_mask(const sigset_t *mask)
+{
+	return mask != NULL && lt_bad(mask, sizeof(long));
+}
+
 int lt_poll(struct pollfd *fds, nfds_t n, int timeout)
 {
-	if (!any_ours(fds, n))
+	if (lt_bad(fds, n * sizeof(*fds)) || !any_ours(fds, n))
 		return lt_real.poll(fds, n, timeout);
 	return (int)lt_ret(poll_ours(fds, n,
 		timeout<0, timeout> 0 ? lt_now_ns() + (uint64_t)timeout * 1000000u : 0, NULL));
@@ -379,7 +384,8 @@ int lt_poll(struct pollfd *fds, nfds_t n, int timeout)
 
 int lt_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-	if (!any_ours(fds, n) || !timespec_ok(timeout))
+	if (lt_bad(fds, n * sizeof(*fds)) || bad_mask(mask) || !any_ours(fds, n) ||
+		!timespec_ok(timeout))
 		return lt_real.ppoll(fds, n, timeout, mask);
 	return (int)lt_ret(poll_ours(fds, n, timeout == NULL, after(timeout), mask));
 }
@@ -404,12 +410,17 @@ static bool in_set(const fd_set *set, int fd)
 	return set != NULL && FD_ISSET(fd, set);
 }
 
+static bool bad_set(const fd_set *set)
+{
+	return set != NULL && lt_bad(set, sizeof(long));
+}
+
 static bool any_ours_in(int n, const fd_set *r, const fd_set *w, const fd_set *x)
 {
 	struct lt_desc *d;
 	int fd;
 
-	if (tas_load(&lt_ntab) == 0)
+	if (tas_load(&lt_ntab) == 0 || bad_set(r) || bad_set(w) || bad_set(x))
 		return false;
 	settle();
 	for (fd = 0; fd < n; fd++) {
@@ -540,7 +551,7 @@ int lt_select(int n, fd_set *r, fd_set *w, fd_set *x, struct timeval *timeout)
 int lt_pselect(int n, fd_set *r, fd_set *w, fd_set *x, const struct timespec *timeout,
 	const sigset_t *mask)
 {
-	if (!any_ours_in(n, r, w, x) || !timespec_ok(timeout))
+	if (bad_mask(mask) || !any_ours_in(n, r, w, x) || !timespec_ok(timeout))
 		return lt_real.pselect(n, r, w, x, timeout, mask);
 	return (int)lt_ret(select_ours(n, r, w, x, timeout == NULL, after(timeout), mask));
 }

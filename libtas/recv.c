@@ -142,6 +142,11 @@ static ssize_t take(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t 
 
 	if (r < 0)
 		return r;
+	if (r > 0 && !(flags & MSG_TRUNC) &&
+		lt_unlikely(lt_iov_null(it, (size_t)r < n ? (size_t)r : n))) {
+		lt_rx_end(&x);
+		return -EFAULT;
+	}
 	r = (ssize_t)copy(&x, flags & MSG_TRUNC ? NULL : it, n);
 	if (r > 0 && !(flags & MSG_PEEK))
 		publish(&x, x.pos - (uint64_t)r);
@@ -297,6 +302,10 @@ ssize_t lt_recv(struct lt_desc *d, int fd, void *buf, size_t n, int flags)
 	struct lt_iov it = {&v, 1, 0};
 
 	(void)fd;
+	if (lt_unlikely(n > LT_RW_MAX))
+		n = LT_RW_MAX;
+	if (lt_unlikely(lt_outside(buf, n)))
+		return lt_ret(-EFAULT);
 	return lt_ret(lt_recv_iov(d, &it, n, flags));
 }
 
@@ -311,8 +320,13 @@ ssize_t lt_recvfrom(struct lt_desc *d, int fd, void *buf, size_t n, int flags, s
 {
 	ssize_t r = lt_recv(d, fd, buf, n, flags);
 
-	if (r >= 0 && sa != NULL && len != NULL)
-		*len = 0;
+	if (r < 0 || sa == NULL)
+		return r;
+	if (lt_bad(len, sizeof(*len)))
+		return lt_ret(-EFAULT);
+	if ((int)*len < 0)
+		return lt_ret(-EINVAL);
+	*len = 0;
 	return r;
 }
 
@@ -349,16 +363,16 @@ ssize_t lt_readv(struct lt_desc *d, int fd, const struct iovec *v, int n)
 
 static ssize_t recv_msg(struct lt_desc *d, struct msghdr *m, int flags)
 {
-	struct lt_iov it = {m->msg_iov, m->msg_iovlen, 0};
-	ssize_t total = lt_iov_total(m->msg_iov, m->msg_iovlen), r;
+	ssize_t total = lt_msg_total(m), r;
+	struct lt_iov it;
 
-	if (total == -EINVAL && m->msg_iovlen > 1024)
-		total = -EMSGSIZE;
 	if (total < 0)
 		return total;
+	it = (struct lt_iov){m->msg_iov, m->msg_iovlen, 0};
 	r = lt_recv_iov(d, &it, (size_t)total, flags);
 	if (r >= 0) {
-		m->msg_namelen = 0;
+		if (m->msg_name != NULL)
+			m->msg_namelen = 0;
 		m->msg_controllen = 0;
 		m->msg_flags = flags & MSG_CMSG_CLOEXEC; /* as Linux says it back */
 	}
@@ -374,15 +388,23 @@ ssize_t lt_recvmsg(struct lt_desc *d, int fd, struct msghdr *m, int flags)
 int lt_recvmmsg(struct lt_desc *d, int fd, struct mmsghdr *m, unsigned n, int flags,
 	struct timespec *timeout)
 {
-	uint64_t until = timeout != NULL ? lt_now_ns() + (uint64_t)timeout->tv_sec * 1000000000u +
-						   (uint64_t)timeout->tv_nsec
-					 : 0;
+	uint64_t until = 0;
 	unsigned i;
 	ssize_t r = 0;
 
 	(void)fd;
+	if (timeout != NULL && lt_bad(timeout, sizeof(*timeout)))
+		return (int)lt_ret(-EFAULT);
+	if (timeout != NULL &&
+		(timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec > 999999999))
+		return (int)lt_ret(-EINVAL);
+	if (timeout != NULL)
+		until = lt_now_ns() + (uint64_t)timeout->tv_sec * 1000000000u +
+			(uint64_t)timeout->tv_nsec;
 	for (i = 0; i < n && r >= 0; i++) {
-		r = recv_msg(d, &m[i].msg_hdr, flags & ~MSG_WAITFORONE);
+		r = lt_bad(&m[i], sizeof(m[i]))
+			    ? -EFAULT
+			    : recv_msg(d, &m[i].msg_hdr, flags & ~MSG_WAITFORONE);
 		if (r >= 0)
 			m[i].msg_len = (unsigned)r;
 		if (flags & MSG_WAITFORONE)

@@ -308,6 +308,10 @@ static ssize_t append(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_
 	if (room < 0)
 		return room;
 	want = total < (size_t)room ? total : (size_t)room;
+	if (lt_unlikely(lt_iov_null(it, want))) {
+		lt_tx_end(&t);
+		return -EFAULT;
+	}
 	while (done < want) {
 		nv = LT_TX_PIECES;
 		step = lt_tx_place(&t, want - done < STEP ? want - done : STEP, v, &nv);
@@ -416,6 +420,10 @@ ssize_t lt_send(struct lt_desc *d, int fd, const void *buf, size_t n, int flags)
 	struct lt_iov it = {&v, 1, 0};
 
 	(void)fd;
+	if (lt_unlikely(n > LT_RW_MAX))
+		n = LT_RW_MAX;
+	if (lt_unlikely(lt_outside(buf, n)))
+		return lt_ret(-EFAULT);
 	return lt_ret(lt_send_iov(d, &it, n, flags));
 }
 
@@ -424,12 +432,14 @@ ssize_t lt_write(struct lt_desc *d, int fd, const void *buf, size_t n)
 	return lt_send(d, fd, buf, n, 0);
 }
 
-/* On a connected stream the address is ignored (sendto(2) on Linux). */
+/* The address is read, and on a connected stream ignored (sendto(2) on Linux). */
 ssize_t lt_sendto(struct lt_desc *d, int fd, const void *buf, size_t n, int flags,
 	const struct sockaddr *sa, socklen_t len)
 {
-	(void)sa;
-	(void)len;
+	if (sa != NULL && len > sizeof(struct sockaddr_storage))
+		return lt_ret(-EINVAL);
+	if (sa != NULL && len != 0 && lt_bad(sa, len))
+		return lt_ret(-EFAULT);
 	return lt_send(d, fd, buf, n, flags);
 }
 
@@ -442,16 +452,31 @@ ssize_t lt_writev(struct lt_desc *d, int fd, const struct iovec *v, int n)
 	return lt_ret(total < 0 ? total : lt_send_iov(d, &it, (size_t)total, 0));
 }
 
+/* What a message describes, or why it is none: the order of Linux's copy_msghdr_from_user(). */
+ssize_t lt_msg_total(const struct msghdr *m)
+{
+	if (lt_bad(m, sizeof(*m)))
+		return -EFAULT;
+	if ((int)m->msg_namelen < 0)
+		return -EINVAL;
+	if (m->msg_iovlen > 1024)
+		return -EMSGSIZE;
+	return lt_iov_total(m->msg_iov, m->msg_iovlen);
+}
+
 static ssize_t send_msg(struct lt_desc *d, const struct msghdr *m, int flags)
 {
-	struct lt_iov it = {m->msg_iov, m->msg_iovlen, 0};
-	ssize_t total = lt_iov_total(m->msg_iov, m->msg_iovlen);
+	ssize_t total = lt_msg_total(m);
+	struct lt_iov it;
 
-	if (total == -EINVAL && m->msg_iovlen > 1024)
-		total = -EMSGSIZE;
+	if (total < 0)
+		return total;
+	if (m->msg_name != NULL && m->msg_namelen != 0 && lt_bad(m->msg_name, 1))
+		return -EFAULT;
+	it = (struct lt_iov){m->msg_iov, m->msg_iovlen, 0};
 	if (lt_unlikely(m->msg_control != NULL && m->msg_controllen != 0))
 		lt_explain(TAS_X_flag_control);
-	return total < 0 ? total : lt_send_iov(d, &it, (size_t)total, flags);
+	return lt_send_iov(d, &it, (size_t)total, flags);
 }
 
 ssize_t lt_sendmsg(struct lt_desc *d, int fd, const struct msghdr *m, int flags)
@@ -467,7 +492,7 @@ int lt_sendmmsg(struct lt_desc *d, int fd, struct mmsghdr *m, unsigned n, int fl
 
 	(void)fd;
 	for (i = 0; i < n && r >= 0; i++) {
-		r = send_msg(d, &m[i].msg_hdr, flags);
+		r = lt_bad(&m[i], sizeof(m[i])) ? -EFAULT : send_msg(d, &m[i].msg_hdr, flags);
 		if (r >= 0)
 			m[i].msg_len = (unsigned)r;
 	}

@@ -88,10 +88,13 @@ static ssize_t transfer(struct lt_desc *d, int in, off_t off, size_t count, bool
 
 static ssize_t to_socket(struct lt_desc *d, int in, off_t *offset, size_t count)
 {
-	off_t off = offset != NULL ? *offset : (off_t)lt_sys3(SYS_lseek, in, 0, SEEK_CUR);
 	bool held = false;
+	off_t off;
 	ssize_t r;
 
+	if (offset != NULL && lt_bad(offset, sizeof(*offset)))
+		return -EFAULT;
+	off = offset != NULL ? *offset : (off_t)lt_sys3(SYS_lseek, in, 0, SEEK_CUR);
 	if (off < 0) {
 		lt_explain(TAS_X_refuse_sendfile);
 		return offset != NULL ? -EINVAL : (off == -ESPIPE ? -EINVAL : off);

@@ -326,6 +326,8 @@ int lt_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t l
 	int r, err;
 
 	d = lt_fd_check(fd);
+	if (len > sizeof(struct sockaddr_storage) || lt_bad(sa, len)) /* the kernel says which */
+		return lt_real.connect(fd, sa, len);
 	if (d == NULL || !lt_desc_hold(d))
 		return lt_real.connect(fd, sa, len);
 	r = connect_held(d, fd, sa, len);
