@@ -43,6 +43,9 @@ static const struct command commands[TAS_CMD_COUNT] = {
 	[TAS_CMD_CLAIM] = {sp_cmd_claim, SP_APP_ACTIVE, 0, 0},
 	[TAS_CMD_INFO] = {sp_cmd_info, SP_APP_GREETED, 0, 0},
 	[TAS_CMD_RELEASE] = {sp_cmd_release, SP_APP_GREETED, 0, 0},
+	[TAS_CMD_PASS] = {sp_cmd_pass, SP_APP_GREETED, 1, 1},
+	[TAS_CMD_UNPASS] = {sp_cmd_unpass, SP_APP_GREETED, 0, 0},
+	[TAS_CMD_RECEIVE] = {sp_cmd_receive, SP_APP_GREETED, 1, 1},
 };
 
 /* What came with a message. */

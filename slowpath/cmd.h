@@ -1,6 +1,6 @@
 /*
- * cmd.h - handlers of programs' messages, one per enum tas_cmd; private to cmd.c, cmd_app.c and
- * cmd_sock.c. Owner: slow path thread.
+ * cmd.h - handlers of programs' messages, one per enum tas_cmd; private to cmd.c, cmd_app.c,
+ * cmd_sock.c and cmd_pass.c. Owner: slow path thread.
  */
 #ifndef SP_CMD_H
 #define SP_CMD_H
@@ -34,11 +34,15 @@ struct sp_app *sp_cmd_principal(struct sp *sp, const struct sp_request *rq);
 /* The listener that it names and the program holds, else NULL. */
 struct sp_listener *sp_cmd_listener(struct sp *sp, const struct sp_request *rq);
 
+/* What was passed has come: to be said when its receiver is a holder of it. */
+void sp_pass_taken(struct sp *sp, uint64_t cookie, uint32_t flags);
+
 /* The reply's status: >= 0, or -errno. */
 typedef int sp_cmd_fn(struct sp *sp, struct sp_request *rq, struct sp_reply *rp);
 
 sp_cmd_fn sp_cmd_hello, sp_cmd_region, sp_cmd_segment, sp_cmd_evq, sp_cmd_fork, sp_cmd_unfork;
 sp_cmd_fn sp_cmd_bind, sp_cmd_listen, sp_cmd_join, sp_cmd_unlisten, sp_cmd_rewake, sp_cmd_connect,
 	sp_cmd_setopt, sp_cmd_info, sp_cmd_cancel, sp_cmd_claim, sp_cmd_release;
+sp_cmd_fn sp_cmd_pass, sp_cmd_unpass, sp_cmd_receive;
 
 #endif

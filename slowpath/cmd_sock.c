@@ -112,7 +112,12 @@ int sp_cmd_join(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 	if (err != 0)
 		return err;
 	l = sp_listener_by_cookie(sp, h.cookie);
-	return l == NULL ? -ENOENT : hold(sp, rq->app, l, rp);
+	if (l == NULL)
+		return rq->m.flags & TAS_JOIN_PASSED ? -ESRCH : -ENOENT;
+	err = hold(sp, rq->app, l, rp);
+	if (err == 0 && (rq->m.flags & TAS_JOIN_PASSED))
+		sp_pass_taken(sp, h.cookie, rq->m.flags);
+	return err;
 }
 
 static struct sp_listener *held_by(

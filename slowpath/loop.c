@@ -149,10 +149,13 @@ static void take_from_cores(struct sp *sp)
 /* Milliseconds until something is due, rounded up; never more than a tick. */
 static int wait_ms(struct sp *sp)
 {
-	uint64_t at = sp->tick_ns + TICK_NS, timer = sp_conn_timer_next(sp);
+	uint64_t at = sp->tick_ns + TICK_NS, timer = sp_conn_timer_next(sp),
+		 look = sp_passing_next(sp);
 
 	if (timer < at)
 		at = timer;
+	if (look < at)
+		at = look;
 	if ((sp_flow_backlogged(sp) || sp->groups_wished) && sp->now_ns + RETRY_NS < at)
 		at = sp->now_ns + RETRY_NS;
 	if (at <= sp->now_ns)
@@ -164,6 +167,7 @@ void sp_round(struct sp *sp)
 {
 	take_from_cores(sp);
 	sp_conn_timers(sp);
+	sp_passing_run(sp);
 	if (sp->now_ns - sp->tick_ns >= TICK_NS) {
 		sp->tick_ns = sp->now_ns;
 		sp_tick(sp);

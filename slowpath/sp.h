@@ -25,6 +25,7 @@
 #include "config.h"
 #include "conn/conn.h"
 #include "conn/listener.h"
+#include "conn/passing.h"
 #include "fp.h"
 #include "log.h"
 #include "loop.h"
@@ -66,6 +67,7 @@ struct sp {
 	struct sp_conns conns;
 	struct sp_listeners listeners;
 	struct sp_apps apps;
+	struct sp_passings passings;
 	struct sp_net net;
 	struct sp_backlog backlog[TAS_MAX_CORES]; /* what did not fit into a core's ring */
 	struct sp_backlog held;		/* what was sent while groups change hands, for all cores */

@@ -256,6 +256,7 @@ static void stop_cores(struct sp *sp)
 {
 	sp_listeners_free(sp);
 	sp_apps_free(sp);
+	sp_passing_free(sp);
 	sp_reap_all(sp);
 	fp_destroy(sp->fp);
 }

@@ -16,6 +16,7 @@
  *   EVQ + eventfd                      -> event queue n may now be named in slots
  *   BIND + kernel socket, LISTEN + kernel socket, CONNECT + kernel socket, JOIN + kernel socket ...
  *   FORK before fork(); the child says HELLO with the token and is a holder of the same listeners and connections.
+ *   PASS before a descriptor goes to another process otherwise; who has it there says RECEIVE (or JOIN) with it.
  *   end of the process (pidfd): the daemon frees everything.
  *
  * Owner: slow path thread on one side, libtas (under its command lock) on the other.
@@ -62,6 +63,13 @@ enum tas_cmd {
 	TAS_CMD_RELEASE,    /* in: id = flow, aux = gen, token (0, or of a FORK: in its name): our last descriptor is closed.
 			     *      out: status 1: others hold it, it leaves our slot; 0: close it as usual */
 	TAS_CMD_INFO,	    /* in: slot, id = flow, aux = gen as SETOPT. out: struct tas_conn_info from `token` on. -ENOENT */
+	TAS_CMD_PASS,	    /* in: id = flow, aux = gen, slot, or with TAS_OPT_LISTENER id = listener; fd kernel socket: its descriptor goes
+			     *      to another process. len, token and the upper half of aux: what is to be told to the
+			     *      receiver of a connection. -ENOENT: it is gone, or not held by us */
+	TAS_CMD_UNPASS,	    /* in: id, aux, flags as PASS: it was not sent */
+	TAS_CMD_RECEIVE,    /* in: fd kernel socket that stands behind a connection which was passed, flags. out: we hold it:
+			     *      id = flow, aux = gen and, with len and token, what PASS said, opts.
+			     *      -ESRCH: no connection that was passed. Of a listener: JOIN */
 	TAS_CMD_COUNT
 };
 
@@ -71,6 +79,8 @@ enum tas_cmd {
 #define TAS_FORK_CONNS	     0x4u
 #define TAS_FORK_SOCKET	     0x20u
 #define TAS_UNLISTEN_ALL     0x10u /* as shutdown() does, which is the description's */
+#define TAS_PASS_MORE	     0x20u /* RECEIVE, JOIN: there is another descriptor on its way that is counted (MSG_PEEK, one of our own) */
+#define TAS_JOIN_PASSED	     0x40u /* JOIN: from another process; -ESRCH, and nothing counted, when it is not known here */
 #define TAS_OPT_READ	     0x8u /* SETOPT: change nothing; the reply's opts are those in force */
 
 #define TAS_OPT_MAX 16u /* bytes of an option value that can travel */

@@ -107,6 +107,9 @@
 	X(apps_joined, "programs", "programs registered")                                                              \
 	X(apps_left, "programs", "programs that ended")                                                                \
 	X(apps_killed, "programs", "programs that ended with connections open")                                        \
+	X(passed, "descriptors", "connections and listeners passed to another process, or left to a program started")  \
+	X(passed_taken, "descriptors", "of these, presented by a process that received them")                          \
+	X(passed_lost, "descriptors", "of these, ended because the last descriptor was closed on its way")             \
 	X(cc_rounds, "rounds", "congestion control evaluations")                                                       \
 	X(ctl_requests, "requests", "tasctl requests")                                                                 \
 	X(drop_backlog_full, "segments", "SYN to a listener whose accept queue is full")                               \

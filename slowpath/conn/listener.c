@@ -251,6 +251,7 @@ static void drop_half_open(struct sp *sp, struct sp_listener *l)
 
 static void destroy(struct sp *sp, struct sp_listener *l, struct sp_app *last)
 {
+	sp_passing_forget(sp, l->id, 0, 1);
 	unhash(sp, l);
 	drop_half_open(sp, l);
 	sp_accept_abandon(sp, l, last);
@@ -287,7 +288,6 @@ int sp_listener_hold(struct sp *sp, struct sp_listener *l, struct sp_app *app)
 {
 	int i;
 
-	(void)sp;
 	if (holder_index(l, app->id) >= 0)
 		return -EALREADY;
 	i = holder_index(l, 0);
@@ -296,6 +296,7 @@ int sp_listener_hold(struct sp *sp, struct sp_listener *l, struct sp_app *app)
 	l->holder[i] = (uint16_t)app->id;
 	l->nholders++;
 	app->nlisteners++;
+	sp_passing_held(sp, l->id, 0, 1);
 	memset(&l->seg->holders[i], 0, sizeof(l->seg->holders[i]));
 	tas_store_rel(&l->seg->holders[i].app, app->id);
 	return 0;
@@ -312,7 +313,7 @@ void sp_listener_leave(struct sp *sp, struct sp_listener *l, struct sp_app *app)
 	app->nlisteners--;
 	tas_store(&l->seg->holders[i].armed, TAS_ARM_NONE);
 	tas_store_rel(&l->seg->holders[i].app, 0);
-	if (l->nholders == 0) {
+	if (l->nholders == 0 && !sp_passing_keeps(sp, l->id, 0, 1)) {
 		destroy(sp, l, app);
 		return;
 	}
@@ -338,9 +339,14 @@ static void leave_hung_up(struct sp *sp, uint32_t id, const struct sp_app *asker
 
 void sp_listener_leave_all(struct sp *sp, uint32_t id)
 {
-	struct sp_listener *l;
+	struct sp_listener *l = sp_listener_get(sp, id);
 	uint32_t i;
 
+	sp_passing_forget(sp, id, 0, 1);
+	if (l != NULL && l->nholders == 0) {
+		destroy(sp, l, NULL);
+		return;
+	}
 	for (i = 0; i < TAS_LISTEN_HOLDERS && (l = sp_listener_get(sp, id)) != NULL; i++) {
 		struct sp_app *app = sp_app_get(sp, l->holder[i]);
 

@@ -44,6 +44,8 @@ static void drop(struct sp_share *s, struct sp_app *app)
 
 static void free_record(struct sp *sp, struct sp_conn *c)
 {
+	if (share_of(sp, c)->passed)
+		sp_passing_forget(sp, c->id, c->gen, 0);
 	sp_arena_free(&sp->conns.shares, c->share);
 	c->share = 0;
 }
@@ -115,7 +117,7 @@ static void undo(struct sp *sp)
 	struct sp_conn *c;
 
 	while ((c = next_shared(sp, &cursor)) != NULL) {
-		if (is_empty(share_of(sp, c)))
+		if (is_empty(share_of(sp, c)) && !share_of(sp, c)->passed)
 			free_record(sp, c);
 	}
 }
@@ -128,7 +130,8 @@ static void share_all(struct sp *sp, struct sp_app *parent, struct sp_app *child
 	while ((c = next_shared(sp, &cursor)) != NULL) {
 		struct sp_share *s = share_of(sp, c);
 
-		if (c->state != SP_CONN_OPEN || !(is_empty(s) || holds(sp, c, parent)))
+		if (c->state != SP_CONN_OPEN ||
+			!((is_empty(s) && !s->passed) || holds(sp, c, parent)))
 			continue;
 		add(s, parent);
 		add(s, child);
@@ -146,6 +149,47 @@ int sp_share_fork(struct sp *sp, struct sp_app *parent, struct sp_app *child)
 	return err;
 }
 
+/* ---- passing ---- */
+
+int sp_share_held_by(struct sp *sp, const struct sp_conn *c, const struct sp_app *app)
+{
+	return holds(sp, c, app);
+}
+
+/* Does it lie in this slot of a program that alone has it? */
+static int is_in_slot(
+	struct sp *sp, const struct sp_conn *c, const struct sp_app *app, uint32_t slot)
+{
+	const struct fp_app *fa = sp_app_fp(sp, app);
+
+	return c->share == 0 && fa != NULL && slot < fa->nslots &&
+	       tas_load_acq(&fa->slot_flow[slot]) == c->id;
+}
+
+int sp_share_pass(struct sp *sp, struct sp_conn *c, struct sp_app *app, uint32_t slot,
+	struct sp_passing *what, int fd)
+{
+	int err = 0;
+
+	if (c->state != SP_CONN_OPEN || !(holds(sp, c, app) || is_in_slot(sp, c, app, slot)))
+		return -ENOENT;
+	if (c->share == 0 && (err = new_record(sp, c)) == 0)
+		add(share_of(sp, c), app);
+	what->id = c->id;
+	what->gen = c->gen;
+	if (err == 0)
+		err = sp_passing_add(sp, what, fd);
+	if (err == 0)
+		share_of(sp, c)->passed = 1;
+	return err;
+}
+
+void sp_share_receive(struct sp *sp, struct sp_conn *c, struct sp_app *app)
+{
+	add(share_of(sp, c), app);
+	sp_passing_held(sp, c->id, c->gen, 0);
+}
+
 /* ---- moving ---- */
 
 int sp_share_claim(struct sp *sp, struct sp_conn *c, struct sp_app *app, uint32_t slot)
@@ -159,15 +203,20 @@ int sp_share_claim(struct sp *sp, struct sp_conn *c, struct sp_app *app, uint32_
 	return err;
 }
 
+void sp_share_end(struct sp *sp, struct sp_conn *c)
+{
+	free_record(sp, c);
+	sp_flow_finish(sp, c);
+}
+
 /* Out of its slot if it is in one; the connection of the last holder is closed unless its slot does that. */
 static int let_go(struct sp *sp, struct sp_conn *c, struct sp_app *app)
 {
 	struct sp_share *s = share_of(sp, c);
 
 	drop(s, app);
-	if (is_empty(s)) {
-		free_record(sp, c);
-		sp_flow_finish(sp, c);
+	if (is_empty(s) && !(s->passed && sp_passing_keeps(sp, c->id, c->gen, 0))) {
+		sp_share_end(sp, c);
 		return 0;
 	}
 	sp_flow_park(sp, c, app->id);

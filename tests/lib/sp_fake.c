@@ -298,6 +298,7 @@ void fake_stop(struct sp *sp)
 {
 	sp_listeners_free(sp);
 	sp_apps_free(sp);
+	sp_passing_free(sp);
 	sp_reap_all(sp);
 	sp_net_free(sp);
 	sp_flow_free(sp);
