@@ -64,6 +64,13 @@ struct lt_epoll *lt_epoll_of(const struct lt_desc *d)
 	return d->epoll == 0 ? NULL : &lt_epolls[d->epoll - 1];
 }
 
+bool lt_epoll_mixed(const struct lt_desc *d)
+{
+	const struct lt_epoll *ep = lt_epoll_of(d);
+
+	return ep != NULL && tas_load(&ep->nitems) != 0;
+}
+
 /* Every instance is known from the start, so that its dup()s share the description. */
 static int created(int fd)
 {

@@ -13,17 +13,15 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "environment.h"
 #include "heritage.h"
 #include "lt.h"
 
-#define NAME	 LT_HERITAGE "="
-#define PER_FD	 (96u + 14u * LT_OPT_WORDS) /* the longest entry */
-#define HEAD	 64u
-#define KEEP_MAX 3 /* variables that we add */
+#define NAME   LT_HERITAGE "="
+#define PER_FD (96u + 14u * LT_OPT_WORDS) /* the longest entry */
+#define HEAD   64u
 #define TEXT_MAX                                                                                   \
 	65536u /* execve(2): a string has less than 32 pages; all of them share a quarter of the stack */
-
-extern char **environ;
 
 /* What is handed over. */
 struct heritage {
@@ -34,7 +32,7 @@ struct heritage {
 	int file; /* hidden; where the value is when the text only names it, or -1 */
 };
 
-static bool stays_open(int fd)
+bool lt_stays_open(int fd)
 {
 	long fl = lt_sys_fcntl(fd, F_GETFD, 0);
 
@@ -53,49 +51,15 @@ static bool any_heir(void)
 	uint32_t fd, n = lt_fd_top();
 
 	for (fd = 0; fd < n; fd++)
-		if (is_heritable(lt_fd_get((int)fd)) && stays_open((int)fd))
+		if (is_heritable(lt_fd_get((int)fd)) && lt_stays_open((int)fd))
 			return true;
 	return false;
-}
-
-static size_t env_count(char *const envp[])
-{
-	size_t n = 0;
-
-	while (envp != NULL && envp[n] != NULL)
-		n++;
-	return n;
-}
-
-static bool has_var(char *const envp[], const char *name)
-{
-	size_t i, len = strlen(name);
-
-	for (i = 0; envp != NULL && envp[i] != NULL; i++)
-		if (strncmp(envp[i], name, len) == 0 && envp[i][len] == '=')
-			return true;
-	return false;
-}
-
-/* The variable as this process has it, for a program whose environment lacks it. */
-static void keep_var(struct heritage *h, size_t *n, char *const envp[], const char *name)
-{
-	size_t i, len = strlen(name);
-
-	for (i = 0; !has_var(envp, name) && environ != NULL && environ[i] != NULL; i++)
-		if (strncmp(environ[i], name, len) == 0 && environ[i][len] == '=')
-			h->env[(*n)++] = environ[i];
 }
 
 static void fill_env(struct heritage *h, char *const envp[])
 {
-	size_t n = 0, i;
+	size_t n = lt_env_copy(h->env, envp);
 
-	for (i = 0; envp != NULL && envp[i] != NULL; i++)
-		if (strncmp(envp[i], NAME, sizeof(NAME) - 1) != 0)
-			h->env[n++] = envp[i];
-	keep_var(h, &n, envp, "LD_PRELOAD");
-	keep_var(h, &n, envp, TAS_SOCKET_ENV);
 	h->env[n++] = h->text;
 	h->env[n] = NULL;
 }
@@ -163,7 +127,7 @@ static bool another_stays(int fd, const struct lt_desc *d)
 	if (tas_load(&d->refs) < 2)
 		return false;
 	for (i = 0; i < n; i++)
-		if ((int)i != fd && lt_fd_get((int)i) == d && stays_open((int)i))
+		if ((int)i != fd && lt_fd_get((int)i) == d && lt_stays_open((int)i))
 			return true;
 	return false;
 }
@@ -181,7 +145,7 @@ static bool hand_over(struct heritage *h)
 		d = lt_fd_get((int)fd);
 		if (!is_heritable(d))
 			continue;
-		if (stays_open((int)fd))
+		if (lt_stays_open((int)fd))
 			ok = describe(h, (int)fd, d);
 		else if (!another_stays((int)fd, d))
 			let_go(h, d);
@@ -237,7 +201,7 @@ static void tell_of_end(void)
 static bool make_heritage(struct heritage *h, char *const envp[])
 {
 	h->file = -1;
-	h->env_bytes = (env_count(envp) + KEEP_MAX + 1) * sizeof(char *);
+	h->env_bytes = (lt_env_count(envp) + LT_ENV_ADDED + 2) * sizeof(char *);
 	h->env = lt_map(h->env_bytes);
 	h->room = TEXT_MAX;
 	h->text = lt_map(h->room);
@@ -285,7 +249,7 @@ static bool ask_and_tell(struct heritage *h)
 }
 
 /* false: nothing of ours goes along, or nothing can. */
-static bool prepare(struct heritage *h, char *const envp[])
+static bool prepare(struct heritage *h, const char *program, char *const envp[])
 {
 	if (tas_load(&lt_ntab) == 0)
 		return false;
@@ -302,6 +266,7 @@ static bool prepare(struct heritage *h, char *const envp[])
 	if (!ask_and_tell(h))
 		return false;
 	fill_env(h, envp);
+	lt_explain_program(program);
 	return true;
 }
 
@@ -310,7 +275,7 @@ int lt_execve(const char *path, char *const argv[], char *const envp[])
 	struct heritage h;
 	int r;
 
-	if (!prepare(&h, envp))
+	if (!prepare(&h, strchr(path, '/') != NULL ? path : NULL, envp))
 		return lt_real.execve(path, argv, envp);
 	r = lt_real.execve(path, argv, h.env);
 	take_back(&h);
@@ -327,7 +292,7 @@ int lt_execvpe(const char *file, char *const argv[], char *const envp[])
 	struct heritage h;
 	int r;
 
-	if (!prepare(&h, envp))
+	if (!prepare(&h, file, envp))
 		return lt_real.execvpe(file, argv, envp);
 	r = lt_real.execvpe(file, argv, h.env);
 	take_back(&h);
@@ -344,7 +309,7 @@ int lt_fexecve(int fd, char *const argv[], char *const envp[])
 	struct heritage h;
 	int r;
 
-	if (!prepare(&h, envp))
+	if (!prepare(&h, NULL, envp))
 		return lt_real.fexecve(fd, argv, envp);
 	r = lt_real.fexecve(fd, argv, h.env);
 	take_back(&h);

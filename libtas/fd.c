@@ -140,6 +140,19 @@ struct lt_desc *lt_fd_check(int fd)
 	return d;
 }
 
+struct lt_desc *lt_desc_by_cookie(uint64_t cookie)
+{
+	uint32_t fd, n = lt_fd_top();
+	struct lt_desc *d;
+
+	for (fd = 0; fd < n; fd++) {
+		d = lt_fd_get((int)fd);
+		if (d != NULL && d->cookie == cookie)
+			return d;
+	}
+	return NULL;
+}
+
 struct lt_desc *lt_desc_new(uint32_t kind, uint32_t flags)
 {
 	uint32_t i = lt_pool_get(&descs), life;

@@ -20,20 +20,6 @@ struct heir {
 	struct lt_opts opts;
 };
 
-/* Descriptors of one connection share a description. */
-static struct lt_desc *brother(const struct heir *h)
-{
-	uint32_t fd, n = lt_fd_top();
-	struct lt_desc *d;
-
-	for (fd = 0; fd < n; fd++) {
-		d = lt_fd_get((int)fd);
-		if (d != NULL && d->cookie == h->cookie)
-			return d;
-	}
-	return NULL;
-}
-
 static struct lt_desc *new_heir(const struct heir *h)
 {
 	uint32_t flags = h->flags & LT_HERITAGE_FLAGS;
@@ -56,7 +42,7 @@ static void adopt(const struct heir *h)
 	if (h->fd < 0 || (uint32_t)h->fd >= lt_ntab || h->cookie == 0 ||
 		lt_cookie(h->fd) != h->cookie)
 		return;
-	d = brother(h);
+	d = lt_desc_by_cookie(h->cookie); /* those of one connection share a description */
 	if (d != NULL) {
 		lt_fd_put(h->fd, d);
 		return;
@@ -68,7 +54,7 @@ static void adopt(const struct heir *h)
 	d->opts = h->opts;
 	lt_fd_put(h->fd, d);
 	if (h->kind == 'l')
-		lt_listen_join(d, h->fd);
+		lt_listen_join(d, h->fd, 0);
 }
 
 /* At what follows the entry. */
@@ -142,11 +128,11 @@ __attribute__((constructor(65535))) static void inherit(void)
 {
 	const char *p = secure_getenv(LT_HERITAGE);
 
-	if (p == NULL)
-		return;
-	if (*p == '@')
+	if (p != NULL && *p == '@')
 		inherit_from_file(atoi(p + 1));
-	else
+	else if (p != NULL)
 		inherit_from(p);
-	unsetenv(LT_HERITAGE);
+	if (p != NULL)
+		unsetenv(LT_HERITAGE);
+	lt_received_at_start();
 }

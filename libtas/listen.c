@@ -62,7 +62,7 @@ static int ask_listen(struct lt_desc *d, int fd, struct tas_msg *m)
 	int seg = -1, r;
 
 	m->opts = d->opts.wire;
-	m->flags = d->opts.reuseport ? TAS_LISTEN_REUSEPORT : 0;
+	m->flags |= d->opts.reuseport ? TAS_LISTEN_REUSEPORT : 0;
 	r = lt_command(m, fd, &seg, &nfds);
 	if (r < 0)
 		return r;
@@ -386,13 +386,14 @@ bool lt_listen_settle(struct lt_desc *d, int fd)
 	return ours;
 }
 
-void lt_listen_join(struct lt_desc *d, int fd)
+void lt_listen_join(struct lt_desc *d, int fd, uint32_t flags)
 {
-	struct tas_msg m = {.type = TAS_CMD_JOIN};
+	struct tas_msg m = {.type = TAS_CMD_JOIN, .flags = flags};
 
 	d->ctx = lt_context_get();
 	if (d->ctx == NULL || ask_listen(d, fd, &m) < 0) {
-		lt_explain(TAS_X_kernel_inherit);
+		if (!(flags & TAS_JOIN_PASSED)) /* else it may be one of the kernel's */
+			lt_explain(TAS_X_kernel_inherit);
 		lt_to_kernel(d, fd);
 		return;
 	}

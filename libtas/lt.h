@@ -77,6 +77,8 @@ enum lt_kind {
 #define LT_LATE_CLOSE                                                                              \
 	0x80000000u /* in lt_desc.late: a reference to let go; the rest: `want` bits */
 
+#define LT_USER_TOP (1ull << 47) /* no address of a program is above */
+
 /* Until the flow is bound, an accepted connection may hold this much unsent (below every send
  * buffer). */
 #define LT_EARLY_TX 16384u
@@ -207,6 +209,7 @@ static inline ssize_t lt_ret(ssize_t r)
 bool lt_setup(void);
 struct lt_desc *lt_fd_check(
 	int fd); /* as lt_fd_get, after comparing the cookie; drops a stale entry */
+struct lt_desc *lt_desc_by_cookie(uint64_t cookie);
 struct lt_desc *lt_desc_new(uint32_t kind, uint32_t flags);
 void lt_desc_free(struct lt_desc *d);
 uint64_t lt_cookie(int fd);
@@ -418,7 +421,7 @@ bool lt_listen_settle(struct lt_desc *d, int fd);
 bool lt_listen_map(struct lt_desc *d, int fd, uint32_t id);
 int lt_listen_decide(struct lt_desc *d, int fd, int backlog);
 /* An undecided description whose handle listens already (inherited over exec): ours if the daemon says so. */
-void lt_listen_join(struct lt_desc *d, int fd);
+void lt_listen_join(struct lt_desc *d, int fd, uint32_t flags); /* of JOIN */
 
 /* opt.c */
 void lt_opts_init(struct lt_opts *o);
@@ -466,6 +469,7 @@ void lt_epoll_listening(struct lt_desc *d);
 void lt_epoll_close(struct lt_desc *d);
 void lt_epoll_forget(struct lt_desc *d); /* d is closed: leave every set */
 void lt_epoll_fork_child(void);
+bool lt_epoll_mixed(const struct lt_desc *d); /* sockets of ours are in the set */
 void lt_epoll_moved(struct lt_desc *d, int fd); /* d became the kernel's: so do its memberships */
 uint64_t lt_epoll_queues(struct lt_desc *d);
 void lt_epoll_watched(struct lt_desc *d); /* somebody polls the instance itself */
@@ -501,6 +505,7 @@ int lt_short_wait(struct lt_desc *d, uint64_t until_ns); /* a blocking send: as 
  * MOVED; what follows then is -ESTALE inside libtas, and lt_claim() brings the connection back.
  */
 void lt_share_mark(void);		/* before fork: what may be used by others from now on */
+bool lt_share_one(struct lt_desc *d);	/* the same of one; false: it is still connecting, or over */
 bool lt_share_any(void);		/* something was marked */
 bool lt_moved(const struct lt_desc *d); /* it has left, or is leaving, its slot */
 uint64_t lt_moved_tx(
@@ -521,6 +526,24 @@ static inline void lt_home(struct lt_desc *d)
 	if (lt_unlikely(lt_flags(d) & LT_D_SHARED))
 		lt_claim(d, tas_load(&d->life));
 }
+
+/*
+ * pass.c, received.c, rights.c: descriptors that go to other processes, and come from them.
+ * lt_pass: 1 = announced (and to be taken back by lt_unpass if it does not go), 0 = there is nothing to
+ * announce, or -errno: it cannot go.
+ */
+int lt_pass(struct lt_desc *d, int fd);
+void lt_unpass(const struct lt_desc *d);
+bool lt_stays_open(int fd); /* over exec */
+void lt_explain_program(const char *name); /* that gets descriptors of ours: NULL = not known */
+void lt_received(int fd, uint32_t flags); /* TAS_PASS_MORE, or 0 */
+void lt_received_at_start(void);
+/* False also for what is no address: the kernel says EFAULT. */
+static inline bool lt_has_control(const struct msghdr *m)
+{
+	return (uintptr_t)m - 4096u < LT_USER_TOP - 4096u && m->msg_controllen != 0;
+}
+bool lt_any_control(const struct mmsghdr *m, unsigned n);
 
 /* stdio.c */
 void lt_stdio_follow(int fd); /* 0, 1 or 2 is ours now: so is its stream */

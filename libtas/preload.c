@@ -21,6 +21,18 @@
 			return lt_real.name args;                            \
 		return lt_##name(d, LT_UNWRAP args);                         \
 	}
+#define LT_RIGHTS(ret, name, params, args, control)                          \
+	LT_EXPORT ret wrap_##name params __asm__(#name);                     \
+	ret wrap_##name params                                               \
+	{                                                                    \
+		struct lt_desc *d = lt_conn_get(fd);                         \
+                                                                             \
+		if (lt_unlikely(d != NULL))                                  \
+			return lt_##name(d, LT_UNWRAP args);                 \
+		if (lt_unlikely(control))                                    \
+			return lt_rights_##name args;                        \
+		return lt_real.name args;                                    \
+	}
 #define LT_FD(ret, name, params, args)                                       \
 	LT_EXPORT ret wrap_##name params __asm__(#name);                     \
 	ret wrap_##name params                                               \

@@ -21,6 +21,7 @@
 		}                                             \
 		return lt_real.name args;                     \
 	}
+#define LT_RIGHTS(ret, name, params, args, control) LT_DATA(ret, name, params, args)
 #define LT_FD LT_DATA
 #define LT_ANY LT_DATA
 #define LT_VOID(name, params, args)                           \
@@ -60,6 +61,7 @@
 
 struct lt_real lt_real = {
 #define LT_DATA(ret, name, params, args) .name = first_##name,
+#define LT_RIGHTS(ret, name, params, args, control) .name = first_##name,
 #define LT_FD LT_DATA
 #define LT_ANY LT_DATA
 #define LT_VOID(name, params, args) .name = first_##name,
@@ -79,6 +81,7 @@ static void resolve(void *slot, const char *name)
 void lt_real_init(void)
 {
 #define LT_DATA(ret, name, params, args) resolve(&lt_real.name, #name);
+#define LT_RIGHTS(ret, name, params, args, control) resolve(&lt_real.name, #name);
 #define LT_FD LT_DATA
 #define LT_ANY LT_DATA
 #define LT_VOID(name, params, args) resolve(&lt_real.name, #name);

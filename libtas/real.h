@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -25,6 +26,7 @@ struct lt_desc;
 
 struct lt_real {
 #define LT_DATA(ret, name, params, args) ret(*name) params;
+#define LT_RIGHTS(ret, name, params, args, control) ret(*name) params;
 #define LT_FD(ret, name, params, args) ret(*name) params;
 #define LT_ANY(ret, name, params, args) ret(*name) params;
 #define LT_VOID(name, params, args) void(*name) params;
@@ -38,6 +40,9 @@ void lt_real_init(void);
 
 /* Answers: lt_NAME(description, arguments), or lt_NAME(arguments) where no descriptor comes first. */
 #define LT_DATA(ret, name, params, args) ret lt_##name(struct lt_desc *d, LT_UNWRAP params);
+#define LT_RIGHTS(ret, name, params, args, control)                   \
+	ret lt_##name(struct lt_desc *d, LT_UNWRAP params);            \
+	ret lt_rights_##name params;
 #define LT_FD LT_DATA
 #define LT_ANY(ret, name, params, args) ret lt_##name params;
 #define LT_STREAM(name, params, args) FILE *lt_##name params;

@@ -90,6 +90,13 @@ static void mark(struct lt_desc *d)
 	lt_late(d);
 }
 
+bool lt_share_one(struct lt_desc *d)
+{
+	if (tas_load_acq(&d->kind) == LT_CONN)
+		mark(d);
+	return (lt_flags(d) & LT_D_SHARED) != 0;
+}
+
 void lt_share_mark(void)
 {
 	uint32_t fd, n = lt_fd_top();

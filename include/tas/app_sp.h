@@ -79,8 +79,8 @@ enum tas_cmd {
 #define TAS_FORK_CONNS	     0x4u
 #define TAS_FORK_SOCKET	     0x20u
 #define TAS_UNLISTEN_ALL     0x10u /* as shutdown() does, which is the description's */
-#define TAS_PASS_MORE	     0x20u /* RECEIVE, JOIN: there is another descriptor on its way that is counted (MSG_PEEK, one of our own) */
-#define TAS_JOIN_PASSED	     0x40u /* JOIN: from another process; -ESRCH, and nothing counted, when it is not known here */
+#define TAS_PASS_MORE	     0x40u /* RECEIVE, JOIN: there is another descriptor on its way that is counted (MSG_PEEK, one of our own) */
+#define TAS_JOIN_PASSED	     0x80u /* JOIN: from another process; -ESRCH, and nothing counted, when it is not known here */
 #define TAS_OPT_READ	     0x8u /* SETOPT: change nothing; the reply's opts are those in force */
 
 #define TAS_OPT_MAX 16u /* bytes of an option value that can travel */

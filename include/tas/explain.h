@@ -65,7 +65,9 @@
 	X(uring, "rings", "io_uring instances: what a ring does with sockets is the kernel's")                         \
 	X(trap_option, "options", "tas-run --trap: options that are not relayed, refused")                             \
 	X(trap_reset, "connections", "tas-run --trap: resets shown as an end of file, the descriptor had moved")       \
-	X(trap_unreachable, "calls", "tas-run --trap: calls of processes that may not be looked into")
+	X(trap_unreachable, "calls", "tas-run --trap: calls of processes that may not be looked into")                \
+	X(refuse_pass, "descriptors", "not passed by sendmsg(): still connecting, an epoll set, or to a program without libtas") \
+	X(left_behind, "programs", "started with descriptors of tas, which libtas cannot be loaded into")
 
 enum tas_explain {
 #define TAS_EXPLAIN_ENUM(name, unit, help) TAS_X_##name,

@@ -3,7 +3,7 @@
 set -euo pipefail
 lib=$TAS_BUILD/lib/libtas.so
 names() {
-	sed -n -E 's/^LT_(DATA|FD|ANY|VA)\([^,]*, *([A-Za-z0-9_]+).*/\2/p; s/^LT_(VOID|ALIAS|LIST|STREAM)\(([A-Za-z0-9_]+).*/\2/p' \
+	sed -n -E 's/^LT_(DATA|RIGHTS|FD|ANY|VA)\([^,]*, *([A-Za-z0-9_]+).*/\2/p; s/^LT_(VOID|ALIAS|LIST|STREAM)\(([A-Za-z0-9_]+).*/\2/p' \
 		"$TAS_SRC/libtas/intercept.def" | sort
 }
 exported() { nm -D --defined-only "$lib" | awk '{ print $3 }' | sort; }

@@ -655,10 +655,7 @@ static const struct tcase cases[] = {
 };
 
 /* What the next program does with the descriptor that it inherits. */
-static const struct {
-	const char *name;
-	void (*run)(int fd);
-} roles[] = {
+static const struct role roles[] = {
 	{"--write", write_as_heir},
 	{"--count", count_copies},
 	{"--show", show_options},
@@ -667,14 +664,7 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	size_t i;
-
-	for (i = 0; argc == 4 && i < sizeof(roles) / sizeof(roles[0]); i++) {
-		if (strcmp(argv[1], roles[i].name) != 0)
-			continue;
-		case_name = argv[2];
-		roles[i].run(atoi(argv[3]));
+	if (RUN_ROLE(argc, argv, roles))
 		return 0;
-	}
 	return RUN(argc, argv, cases);
 }

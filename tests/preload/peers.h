@@ -96,6 +96,34 @@ static MAYBE void serve_one(int l)
 	close(fd);
 }
 
+/* Sends five bytes; tells how many came back until the end, or the error. */
+static MAYBE void talk(int fd)
+{
+	char buf[64];
+	ssize_t r;
+	int n = 0;
+
+	say_to(fd, "hello");
+	while ((r = recv(fd, buf, sizeof(buf), 0)) > 0)
+		n += (int)r;
+	tell(r < 0 ? -errno : n);
+	close(fd);
+}
+
+static MAYBE void peer_talks(void)
+{
+	talk(connect_there());
+}
+
+static MAYBE void echo_five(int fd)
+{
+	char buf[8] = "";
+
+	result("recv", recv(fd, buf, 5, MSG_WAITALL));
+	out("%s", buf);
+	result("send", send(fd, buf, 5, MSG_NOSIGNAL));
+}
+
 static MAYBE int end_of(pid_t pid)
 {
 	int status;
@@ -124,5 +152,29 @@ static MAYBE pid_t become(const char *role, int fd)
 		exec_as(role, fd);
 	return pid;
 }
+
+/* What a program does that was started as `role`, with a descriptor that it inherits. */
+struct role {
+	const char *name;
+	void (*run)(int fd);
+};
+
+/* `ROLE CASE FD`. False: the program was not started so. */
+static MAYBE bool run_role(int argc, char **argv, const struct role *roles, size_t n)
+{
+	size_t i;
+
+	for (i = 0; argc == 4 && i < n; i++) {
+		if (strcmp(argv[1], roles[i].name) != 0)
+			continue;
+		case_name = argv[2];
+		roles[i].run(atoi(argv[3]));
+		return true;
+	}
+	return false;
+}
+
+#define RUN_ROLE(argc, argv, roles)                                                                \
+	run_role((argc), (argv), (roles), sizeof(roles) / sizeof((roles)[0]))
 
 #endif
