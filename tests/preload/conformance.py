@@ -79,13 +79,13 @@ def verdict_of(text):
 def read_calls():
     """Calls in the order of intercept.def, {name: verdict}, and {name: [other names]}."""
     text = (ROOT / "libtas/intercept.def").read_text()
-    first = [r"LT_DATA", r"LT_FD", r"LT_ANY", r"LT_VA", r"LT_VOID", r"LT_STREAM", r"LT_LIST", r"LT_ALIAS"]
+    first = [r"LT_DATA", r"LT_RIGHTS", r"LT_FD", r"LT_ANY", r"LT_VA", r"LT_VOID", r"LT_STREAM", r"LT_LIST", r"LT_ALIAS"]
     calls, aliases = [], {}
     for kind, args in rows_of(text, first):
         if kind == "LT_ALIAS":
             aliases.setdefault(args[1], []).append(args[0])
         else:
-            calls.append(args[1] if kind in ("LT_DATA", "LT_FD", "LT_ANY", "LT_VA") else args[0])
+            calls.append(args[1] if kind in ("LT_DATA", "LT_RIGHTS", "LT_FD", "LT_ANY", "LT_VA") else args[0])
     return calls, aliases
 
 

@@ -64,6 +64,7 @@ struct row {
 enum {
 #define CALL_ROW(name) ROW_##name,
 #define LT_DATA(ret, name, params, args) CALL_ROW(name)
+#define LT_RIGHTS(ret, name, params, args, control) LT_DATA(ret, name, params, args)
 #define LT_FD LT_DATA
 #define LT_ANY LT_DATA
 #define LT_VOID(name, params, args) CALL_ROW(name)
@@ -79,6 +80,7 @@ enum {
 #define CALL(id, text) \
 	struct call record_##id = {.name = #id, .params = text, .row = ROW_##id};
 #define LT_DATA(ret, name, params, args) CALL(name, #params)
+#define LT_RIGHTS(ret, name, params, args, control) LT_DATA(ret, name, params, args)
 #define LT_FD LT_DATA
 #define LT_ANY LT_DATA
 #define LT_VOID(name, params, args) CALL(name, #params)
@@ -91,6 +93,7 @@ enum {
 static struct call *const calls[] = {
 #define POINTER(name) &record_##name,
 #define LT_DATA(ret, name, params, args) POINTER(name)
+#define LT_RIGHTS(ret, name, params, args, control) LT_DATA(ret, name, params, args)
 #define LT_FD LT_DATA
 #define LT_ANY LT_DATA
 #define LT_VOID(name, params, args) POINTER(name)
@@ -112,6 +115,7 @@ static struct call *const calls[] = {
 		"pop %rdi\n\tpop %rsi\n\tpop %rdx\n\tpop %rcx\n\tpop %r8\n\t"         \
 		"pop %r9\n\tpop %rax\n\tjmp *%r11\n");
 #define LT_DATA(ret, name, params, args) TRAMPOLINE(name)
+#define LT_RIGHTS(ret, name, params, args, control) LT_DATA(ret, name, params, args)
 #define LT_FD LT_DATA
 #define LT_ANY LT_DATA
 #define LT_VOID(name, params, args) TRAMPOLINE(name)
@@ -169,6 +173,7 @@ static const struct {
 	{"epoll_pwait", ALWAYS, NONE, 0, NULL},
 	{"epoll_pwait2", ALWAYS, NONE, 0, NULL},
 	{"fexecve", ALWAYS, NONE, 0, NULL},
+	{"system", ALWAYS, NONE, 0, NULL},
 };
 
 static char *notes; /* mapped: the file of this case */
