@@ -117,7 +117,8 @@ TEST(Layout, command)
 	AT(tas_msg, lport, 96);
 	AT(tas_msg, opts, 104);
 	EXPECT_EQ(TAS_CMD_CLAIM, 15);
-	EXPECT_EQ(TAS_CMD_COUNT, 18);
+	EXPECT_EQ(TAS_CMD_PASS, 18);
+	EXPECT_EQ(TAS_CMD_COUNT, 21);
 }
 
 /* A row keeps its place: the library and the daemon may be of different versions. */

@@ -52,12 +52,13 @@ class CommandsInput : public App
 			close(fd);
 		steps();
 		cores_answer();
+		for (int fd : bag) /* what they passed is nowhere else then */
+			close(fd);
 		fake_advance(sp, 80 * FAKE_SECOND);
 		EXPECT_EQ(sp->apps.count, 0u);
 		EXPECT_EQ(sp->listeners.count, 0u);
+		EXPECT_EQ(sp->passings.count, 0u);
 		EXPECT_EQ(sp_arena_used(&sp->conns.conns), 0u);
-		for (int fd : bag)
-			close(fd);
 	}
 
       private:
