@@ -103,6 +103,19 @@ static int aborts(const struct fp_flow *f, const struct news *n)
 	       n->rx_tail != fp_rx_head(f);
 }
 
+/* Positions that are not the flow's, or not yet, mean nothing. */
+static void urgent_news(struct fp_core *core, uint32_t id, const struct tas_sock *s)
+{
+	struct fp_flow *f = &core->fp->flows[id];
+	struct fp_flow_cold *c = &core->fp->cold[id];
+	uint32_t urgent = tas_load(&s->urgent);
+
+	if (urgent & TAS_URGENT_SENT)
+		tcp_urgent_sent(f, c, tas_load(&s->tx_up));
+	if (urgent & TAS_URGENT_TAKEN)
+		tcp_urgent_taken(f, c, tas_load(&s->rx_taken));
+}
+
 int fp_tx_space_wanted(struct fp_core *core, uint32_t id)
 {
 	struct fp_flow *f = &core->fp->flows[id];
@@ -117,11 +130,12 @@ int fp_tx_space_wanted(struct fp_core *core, uint32_t id)
 static void bound_slot(struct fp_core *core, struct fp_app *app, uint32_t slot, uint32_t id)
 {
 	struct fp_flow *f = &core->fp->flows[id];
+	const struct tas_sock *s = fp_slot_sock(app, slot);
 	struct news n;
 	uint64_t *broken;
 	uint32_t v;
 
-	load_news(fp_slot_sock(app, slot), &n);
+	load_news(s, &n);
 	broken = check_news(core, app, id, &n);
 	if (!broken && adds_after_end(f, &n)) {
 		core->cnt.refuse_tx_shut++;
@@ -142,6 +156,9 @@ static void bound_slot(struct fp_core *core, struct fp_app *app, uint32_t slot, 
 	set_flags(f, &core->fp->cold[id], n.want);
 	v = tcp_app(f, &core->fp->cold[id], &core->env, n.rx_tail, n.tx_head);
 	v |= quickack(f, &core->fp->cold[id], n.quickack);
+	/* Loaded after tx_head: no urgent byte goes out unannounced. */
+	if (__builtin_expect(tas_load(&s->urgent) != 0, 0))
+		urgent_news(core, id, s);
 	if (n.want & TAS_SOCK_CLOSED)
 		fp_rxlist_free(core, id);
 	else

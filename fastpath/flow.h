@@ -59,6 +59,10 @@
 #define FP_F_TX_OWN                                                                                \
 	0x4000000u /* engine: app 0's chunks hold [tx_una, tx_own_end) of the send stream */
 #define FP_F_LOOP 0x8000000u /* the peer's address is ours, too: loopback.c */
+#define FP_F_RX_URG                                                                                \
+	0x10000000u /* an urgent byte is announced or here, and not passed by the reader */
+#define FP_F_URG_SHOWN 0x20000000u /* engine: ... and the slot says so */
+#define FP_F_TX_URG    0x40000000u /* urgent data was sent and, when last looked, not acknowledged */
 
 struct fp_flow {
 	/* Line 0: identity and receive. */

@@ -246,9 +246,13 @@ static void feedback(struct fp_core *core, uint32_t id)
 	fp_slot_stats(core->fp, id);
 }
 
-/* The three verdicts after which the flow is gone at once. 1 = it is. */
-static int fatal_verdict(struct fp_core *core, uint32_t id, uint32_t v)
+#define RARE_VERDICTS (TCP_V_RESET | TCP_V_TIMEOUT | TCP_V_RST_OUT | TCP_V_URG)
+
+/* Three of them end the flow at once. 1 = it is gone. */
+static int rare_verdict(struct fp_core *core, uint32_t id, uint32_t v)
 {
+	if (v & TCP_V_URG)
+		fp_news(core, id, 0);
 	if (v & TCP_V_RESET)
 		fp_flow_close(core, id, FP_CLOSE_RESET, ECONNRESET, 0);
 	else if (v & TCP_V_TIMEOUT)
@@ -287,7 +291,7 @@ int fp_flow_verdict(struct fp_core *core, uint32_t id, uint32_t v)
 
 	if (v == 0)
 		return 1;
-	if (fatal_verdict(core, id, v))
+	if (__builtin_expect(v & RARE_VERDICTS, 0) && rare_verdict(core, id, v))
 		return 0;
 	fin_news(f, c, v);
 	if ((v & TCP_V_ACKED) && !acked(core, id))

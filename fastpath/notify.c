@@ -32,11 +32,22 @@ void fp_news(struct fp_core *core, uint32_t id, int notify)
 	core->news[core->nnews++] = id;
 }
 
+/* Before rx_head: who sees bytes up to there knows which of them is urgent. */
+static void publish_urgent(struct fp_flow *f, const struct fp_flow_cold *c, struct tas_sock *s)
+{
+	uint64_t word = tcp_urgent_word(f, c);
+
+	tas_store(&s->rx_hole, c->tcp.urg_from << TAS_URG_SHIFT | c->tcp.urg_hole);
+	tas_store_rel(&s->rx_urg, word);
+	tas_store(&s->rx_urged, (uint8_t)(word != 0));
+	f->flags = word != 0 ? f->flags | FP_F_URG_SHOWN : f->flags & ~FP_F_URG_SHOWN;
+}
+
 /* Line 0 of the slot: positions first, state with release (N1: pairs with A's acquire of state and
  * rx_head). */
 void fp_publish(struct fp *fp, uint32_t id)
 {
-	const struct fp_flow *f = &fp->flows[id];
+	struct fp_flow *f = &fp->flows[id];
 	const struct fp_flow_cold *c = &fp->cold[id];
 	const struct fp_app *app = &fp->apps[f->app];
 	struct tas_sock *s;
@@ -45,9 +56,11 @@ void fp_publish(struct fp *fp, uint32_t id)
 		return;
 	s = fp_slot_sock(app, f->slot);
 	tas_store(&s->tx_limit, c->tx_limit);
-	tas_store(&s->rx_full, (uint16_t)tcp_rx_full(f, c));
 	if (c->tcp.notsent_lowat != 0)
 		tas_store(&s->tx_nxt, (uint32_t)f->tx_nxt);
+	tas_store(&s->rx_full, (uint8_t)tcp_rx_full(f, c));
+	if (__builtin_expect(f->flags & (FP_F_RX_URG | FP_F_URG_SHOWN), 0))
+		publish_urgent(f, c, s);
 	tas_store_rel(&s->tx_una, fp_tx_una(f));
 	tas_store_rel(&s->rx_head, fp_rx_head(f));
 	tas_store_rel(&s->state, c->state);

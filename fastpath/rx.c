@@ -193,6 +193,8 @@ static void merge(struct fp_core *core, struct burst *b, uint32_t first, struct 
 	pieces->count = 1;
 	pieces->iov[0] =
 		(struct iovec){.iov_base = (void *)(uintptr_t)s->payload, .iov_len = s->len};
+	if (core->fp->flows[b->flow[first]].flags & FP_F_RX_URG)
+		return; /* the urgent byte is looked for in one piece */
 	for (i = b->next[first]; i != 0; i = b->next[i - 1]) {
 		const struct seg *n = &b->seg[i - 1];
 
@@ -227,13 +229,30 @@ static uint32_t store(struct fp_core *core, uint32_t id, const struct seg *s,
 	return tcp_rx_stored(f, &core->fp->cold[id], &core->env, s, out, stored);
 }
 
+/*
+ * Whether the reader stands at the last urgent byte matters when another is announced, and it does not
+ * ring for every read. 0 = the flow ended over what its program says.
+ */
+static int hear_reader(struct fp_core *core, uint32_t id)
+{
+	struct fp_flow *f = &core->fp->flows[id];
+	struct fp_app *app = &core->fp->apps[f->app];
+
+	if (f->app != FP_APP_NONE && !tas_load(&app->bad))
+		fp_slot_rung(core, app, f->slot);
+	return (f->flags & FP_F_USED) != 0;
+}
+
 static void segment(
 	struct fp_core *core, uint32_t id, const struct seg *s, const struct fp_pieces *pieces)
 {
 	struct fp_flow *f = &core->fp->flows[id];
 	struct tcp_rx_out out = {0};
-	uint32_t v = tcp_rx(f, &core->fp->cold[id], &core->env, s, &out);
+	uint32_t v;
 
+	if (__builtin_expect(s->flags & TCP_URG, 0) && !hear_reader(core, id))
+		return;
+	v = tcp_rx(f, &core->fp->cold[id], &core->env, s, &out);
 	if ((v & TCP_V_DATA) || out.fin)
 		v |= store(core, id, s, &out, pieces);
 	if (fp_flow_verdict(core, id, v))

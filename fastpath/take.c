@@ -25,6 +25,7 @@ static void write_binding(const struct fp *fp, uint32_t id, struct tas_sock *s)
 	tas_store(&s->rport, c->tuple.rport);
 	tas_store(&s->net, c->tuple.net);
 	tas_store(&s->error, 0);
+	tas_store(&s->rx_urged, 0);
 	tas_store(&s->core, f->core);
 	tas_store(&s->flow, id);
 	tas_store(&s->rx_first_pos, f->rx_read);

@@ -24,6 +24,14 @@ struct tcp_interval {
 /* Which deadline timer_at_us stands for; the RTO has its own (rto_at_us). */
 enum tcp_timer { TCP_TIMER_NONE, TCP_TIMER_TLP, TCP_TIMER_REO, TCP_TIMER_PERSIST };
 
+/* tcp_cold.urg: the one urgent byte that is kept (RFC 6093 section 3.4). */
+enum tcp_urg {
+	TCP_URG_NONE,
+	TCP_URG_NOTYET, /* announced */
+	TCP_URG_VALID,	/* here */
+	TCP_URG_READ,	/* taken out of line; still the mark in the stream */
+};
+
 /* tcp_cold.run: which of the rarer clocks are running. */
 #define TCP_RUN_RTO	  0x01u
 #define TCP_RUN_CORK	  0x02u
@@ -32,7 +40,13 @@ enum tcp_timer { TCP_TIMER_NONE, TCP_TIMER_TLP, TCP_TIMER_REO, TCP_TIMER_PERSIST
 #define TCP_RUN_FINWAIT	  0x10u /* FIN-WAIT-2 of a closed socket */
 
 /* tcp_cold.probe: what tcp_tx_next shall send out of turn. */
-enum tcp_probe { TCP_PROBE_NONE, TCP_PROBE_TLP, TCP_PROBE_WINDOW, TCP_PROBE_ALIVE };
+enum tcp_probe {
+	TCP_PROBE_NONE,
+	TCP_PROBE_TLP,
+	TCP_PROBE_URGENT, /* the urgent pointer past a closed window; TCP_PROBE_WINDOW follows */
+	TCP_PROBE_WINDOW,
+	TCP_PROBE_ALIVE
+};
 
 struct tcp_cold {
 	/* Line 0: most segments. */
@@ -101,6 +115,14 @@ struct tcp_cold {
 	struct tcp_interval ooo[TCP_OOO_MAX]; /* most recent first */
 	uint64_t drs_read; /* receive buffer tuning: rx_read when the round began */
 	uint32_t drs_at_us;
+
+	/* Urgent data (urgent.c). */
+	uint8_t urg;	   /* enum tcp_urg; not TCP_URG_NONE while FP_F_RX_URG is set */
+	uint8_t urg_byte;  /* with TCP_URG_VALID */
+	uint16_t urg_hole; /* bytes that a reader at position urg_from leaves out, below 65,536 */
+	uint64_t rx_urg;   /* position of the urgent byte: the mark */
+	uint64_t urg_from;
+	uint64_t tx_up; /* SND.UP: position after the last urgent byte; with FP_F_TX_URG */
 
 	/* Slow timers. */
 	uint32_t ts_offset;

@@ -59,6 +59,8 @@ void tcp_header(struct fp_flow *f, struct fp_flow_cold *cold, struct tcp_env *en
 		h->flags |= TCP_CWR;
 		c->cwr_due = 0;
 	}
+	if (__builtin_expect(f->flags & FP_F_TX_URG, 0))
+		tcp_urgent_header(f, c, h);
 	if (max != 0)
 		h->nsack = tcp_ooo_blocks(f, c, h->sack, max);
 	if (t == NULL)

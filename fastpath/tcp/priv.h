@@ -153,6 +153,18 @@ uint64_t tcp_ooo_highest(const struct tcp_cold *c);
 uint8_t tcp_ooo_blocks(
 	const struct fp_flow *f, struct tcp_cold *c, struct seg_sack *out, uint32_t max);
 
+/* urgent.c */
+uint32_t tcp_urgent_in(struct fp_flow *f, struct tcp_cold *c, const struct seg *s);
+void tcp_urgent_passed(struct fp_flow *f, struct tcp_cold *c);
+int tcp_urgent_due(struct fp_flow *f, const struct tcp_cold *c);
+void tcp_urgent_header(struct fp_flow *f, const struct tcp_cold *c, struct wire_tcp *h);
+
+/* Is urgent data of ours not acknowledged yet? It is neither held back nor sent in large frames. */
+static inline int tcp_urgent_mode(struct fp_flow *f, const struct tcp_cold *c)
+{
+	return __builtin_expect(f->flags & FP_F_TX_URG, 0) && tcp_urgent_due(f, c);
+}
+
 /* timer.c */
 void tcp_keepalive_restart(struct tcp_cold *c, const struct tcp_env *env);
 void tcp_persist_arm(const struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env);

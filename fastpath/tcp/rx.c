@@ -268,6 +268,8 @@ uint32_t tcp_rx(struct fp_flow *f, struct fp_flow_cold *cold, struct tcp_env *en
 		timestamp_note(f, c, env, s);
 	c->heard_ns = env->now_ns;
 	c->ka_probes = 0;
+	if (__builtin_expect((s->flags & TCP_URG) | (f->flags & FP_F_RX_URG), 0))
+		v |= tcp_urgent_in(f, c, s);
 	if (s->len != 0 || s->flags & TCP_FIN)
 		v |= choose_data(f, c, env, s, off, out);
 	else if (off == -1)
@@ -363,6 +365,8 @@ uint32_t tcp_app(struct fp_flow *f, struct fp_flow_cold *cold, struct tcp_env *e
 
 	if (rx_read > f->rx_read && rx_read <= data_end) {
 		f->rx_read = rx_read;
+		if (f->flags & FP_F_RX_URG)
+			tcp_urgent_passed(f, c);
 		tcp_window_tune(f, c, env);
 		if (tcp_window_update_due(f, c))
 			v |= ack_now(f);

@@ -74,6 +74,7 @@ void tcp_release(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env)
 #define TCP_V_RST_OUT  0x0200u /* send RST and close: data after close, keepalive unanswered */
 #define TCP_V_FEEDBACK 0x0400u /* tell congestion control now: loss, RTO, a round trip */
 #define TCP_V_DONE     0x0800u /* both FINs exchanged and acknowledged: it can leave */
+#define TCP_V_URG      0x1000u /* a new urgent mark is announced: SIGURG */
 
 struct tcp_rx_out {
 	uint64_t pos;	     /* stream position of data[0] */
@@ -97,6 +98,14 @@ uint32_t tcp_rx_stored(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env
  * FP_F_TX_SHUT, ...). */
 uint32_t tcp_app(struct fp_flow *f, struct fp_flow_cold *c, struct tcp_env *env, uint64_t rx_read,
 	uint64_t tx_head);
+
+/*
+ * Urgent data, urgent.c. The program wrote up to `up`, the last byte of which is urgent; it took the
+ * urgent byte at `pos` out of line; what its slot shows (struct tas_sock, rx_urg).
+ */
+void tcp_urgent_sent(struct fp_flow *f, struct fp_flow_cold *c, uint64_t up);
+void tcp_urgent_taken(const struct fp_flow *f, struct fp_flow_cold *c, uint64_t pos);
+uint64_t tcp_urgent_word(const struct fp_flow *f, const struct fp_flow_cold *c);
 
 /* Can the peer hardly send before the program reads? */
 int tcp_rx_full(const struct fp_flow *f, const struct fp_flow_cold *c);

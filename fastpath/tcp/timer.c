@@ -125,7 +125,7 @@ static uint32_t fire_persist(struct fp_flow *f, struct tcp_cold *c, struct tcp_e
 	c->probes_out++;
 	if (c->backoff < TCP_BACKOFF_MAX)
 		c->backoff++;
-	c->probe = TCP_PROBE_WINDOW;
+	c->probe = tcp_urgent_mode(f, c) ? TCP_PROBE_URGENT : TCP_PROBE_WINDOW;
 	tcp_persist_arm(f, c, env);
 	env->cnt->zero_window_probes++;
 	return TCP_V_TX;

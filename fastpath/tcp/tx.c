@@ -127,8 +127,9 @@ static int tx_probe(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, 
 {
 	if (c->probe == TCP_PROBE_TLP)
 		return tx_tlp(f, c, env, max_len, t);
-	/* An old sequence number that every receiver must answer (RFC 9293 3.10.7.4, 3.8.4). */
-	describe(f, t, f->tx_una - 1, 0, 0, 0);
+	/* The urgent pointer travels in an acceptable segment, which nobody answers; after it, an old
+	 * sequence number that every receiver must answer (RFC 9293 3.10.7.4, 3.8.4). */
+	describe(f, t, c->probe == TCP_PROBE_URGENT ? f->tx_una : f->tx_una - 1, 0, 0, 0);
 	t->probe = 1;
 	return 1;
 }
@@ -136,7 +137,7 @@ static int tx_probe(struct fp_flow *f, struct tcp_cold *c, struct tcp_env *env, 
 /* Whether the partial segment at the end of the stream has to wait. */
 static int hold_partial(struct fp_flow *f, struct tcp_cold *c, const struct tcp_env *env)
 {
-	if (f->flags & FP_F_TX_SHUT || c->push)
+	if (f->flags & (FP_F_TX_SHUT | FP_F_TX_URG) || c->push)
 		return 0;
 	if (f->flags & FP_F_CORK) {
 		if (!(c->run & TCP_RUN_CORK)) {
@@ -215,6 +216,8 @@ int tcp_tx_next(struct fp_flow *f, struct fp_flow_cold *cold, struct tcp_env *en
 	if (max_len == 0 || (f->flags & FP_F_PACED && pace_kbps(c) == 0))
 		return 0;
 	max_len = whole_segments(f, min_u32(max_len, WIRE_GSO_SEGS * f->mss));
+	if (tcp_urgent_mode(f, c))
+		max_len = min_u32(max_len, f->mss); /* a device does not adjust the pointer */
 	if (c->lost_bytes != 0) {
 		if (c->frto == FRTO_NEW && tx_new(f, c, env, max_len, t))
 			return 1;
@@ -280,7 +283,7 @@ void tcp_tx_sent(
 		c->sent_age = (uint32_t)(env->now_ns >> TCP_AGE_SHIFT);
 	}
 	if (end == t->pos) {
-		c->probe = TCP_PROBE_NONE;
+		c->probe = c->probe == TCP_PROBE_URGENT ? TCP_PROBE_WINDOW : TCP_PROBE_NONE;
 		return;
 	}
 	if (t->retrans)

@@ -97,6 +97,6 @@ uint32_t wire_tcp_emit(uint8_t *p, const struct wire_tcp *t)
 	p[12] = (uint8_t)(len / 4 << 4);
 	p[13] = t->flags;
 	put_be16(p + 14, t->wnd);
-	put_be32(p + 16, 0); /* checksum and urgent pointer */
+	put_be32(p + 16, t->urg_ptr); /* checksum 0 before it */
 	return len;
 }

@@ -21,7 +21,7 @@
 
 #define TAS_REGION_MAGIC 0x31534154u /* "TAS1" little endian */
 #define TAS_ABI_MAJOR	 1
-#define TAS_ABI_MINOR	 2
+#define TAS_ABI_MINOR	 3
 
 #define TAS_MAX_CORES 64
 #define TAS_MAX_EVQ   64
@@ -95,6 +95,16 @@ static_assert(offsetof(struct tas_region, rx_wanted) == 192, "run-time line star
 #define TAS_SOCK_NODELAY  0x0020u /* send partial segments at once */
 #define TAS_SOCK_CORK	  0x0040u /* hold partial segments (up to 200 ms) */
 
+/* tas_sock.urgent bits, written by A. */
+#define TAS_URGENT_SENT	 0x1u /* tx_up */
+#define TAS_URGENT_TAKEN 0x2u /* rx_taken */
+
+/* tas_sock.rx_urg: the low 48 bits of the position, these, and the byte. */
+#define TAS_URG_SHIFT 16
+#define TAS_URG_MARK  0x0100u /* announced */
+#define TAS_URG_VALID 0x0200u /* the byte is here */
+#define TAS_URG_READ  0x0400u /* it was read out of line (by an earlier holder): only the mark is left */
+
 /*
  * A socket slot. The program allocates slots; the daemon says when one is free again (TAS_SOCK_FREE).
  * A rings the bell of core `core` after changing its lines, F the bell of event queue `evq`.
@@ -111,8 +121,9 @@ struct tas_sock {
 	uint32_t error;		 /* errno, valid with TAS_SOCK_ERROR */
 	uint32_t gen;		 /* generation of the flow bound to the slot */
 	uint16_t core;		 /* whose bell to ring */
-	uint16_t rx_full;	 /* 1: the peer's window is as good as used up; stored before rx_head. A does not wait for more
+	uint8_t rx_full;	 /* 1: the peer's window is as good as used up; stored before rx_head. A does not wait for more
 				  * bytes then, and rings after every read */
+	uint8_t rx_urged;	 /* 1: rx_urg says something; stored before rx_head */
 	uint32_t flow;		 /* flow id, as in tasctl flows */
 	uint64_t rx_kept;	 /* with MOVED: rx_tail that was heard (tx_limit: tx_head that was heard) */
 	/* Line 1, A. */
@@ -125,6 +136,7 @@ struct tas_sock {
 	uint32_t evq;		 /* event queue that this slot's news go to */
 	uint32_t tx_wait;	 /* 1: tell me when tx_una moves (F clears by exchange when it has told) */
 	uint32_t quickack;	 /* TCP_QUICKACK: changes with every setting, bit 0 is what was set */
+	uint32_t urgent;	 /* TAS_URGENT_*: which words of line 2 F is to look at; stored before tx_head */
 	/* Line 2, A only (shared by the threads and processes that hold the description). */
 	uint32_t rx_lock __attribute__((aligned(TAS_CACHELINE)));
 	uint32_t tx_lock;	     /* 0 or the tid that holds it */
@@ -132,6 +144,11 @@ struct tas_sock {
 	uint32_t tx_old_chunk;	     /* oldest send chunk not yet taken back */
 	uint32_t flags;		     /* libtas' own */
 	uint64_t tx_freed;	     /* chunks wholly below this position were taken back */
+	/* Urgent data, rare: F looks here when `urgent` says so. */
+	uint64_t tx_up;	   /* the byte before this position is urgent; stored before tx_head */
+	uint64_t rx_taken; /* the urgent byte at this position was read out of line */
+	uint64_t rx_hole;  /*F*/ /* from << TAS_URG_SHIFT | n: who stands at `from` leaves n bytes out; stored before rx_urg */
+	uint64_t rx_urg;   /*F*/ /* position << TAS_URG_SHIFT | TAS_URG_* | byte: the urgent byte announced last, 0 = it was passed */
 	/* Line 3: futex words, and addresses written once by S or F when the flow is bound. */
 	uint32_t wake __attribute__((aligned(TAS_CACHELINE))); /*AF*/ /* F adds 1 on news when `waiters` is not 0, then futex-wakes */
 	uint32_t waiters;  /*A*/  /* threads asleep on `wake` */

@@ -91,6 +91,7 @@ struct wire_tcp {
 	uint8_t sack_ok;
 	uint8_t pad;
 	uint16_t mss;	       /* 0 = no option */
+	uint16_t urg_ptr;      /* with TCP_URG */
 	uint32_t ts_val, ts_ecr;
 	struct seg_sack sack[SEG_MAX_SACK];
 };

@@ -14,7 +14,7 @@
 TEST(Layout, version)
 {
 	EXPECT_EQ(TAS_ABI_MAJOR, 1);
-	EXPECT_EQ(TAS_ABI_MINOR, 2);
+	EXPECT_EQ(TAS_ABI_MINOR, 3);
 }
 
 TEST(Layout, region_header)
@@ -55,6 +55,7 @@ TEST(Layout, slot)
 	AT(tas_sock, gen, 44);
 	AT(tas_sock, core, 48);
 	AT(tas_sock, rx_full, 50);
+	AT(tas_sock, rx_urged, 51);
 	AT(tas_sock, flow, 52);
 	AT(tas_sock, rx_kept, 56);
 	AT(tas_sock, rx_tail, 64);
@@ -67,7 +68,12 @@ TEST(Layout, slot)
 	AT(tas_sock, tx_wait, 108);
 	AT(tas_sock, quickack, 112); /* ABI 1.2; zero before */
 	AT(tas_sock, tx_nxt, 244);   /* ABI 1.2 */
+	AT(tas_sock, urgent, 116);   /* ABI 1.3, as rx_urged and the next four */
 	AT(tas_sock, rx_lock, 128);
+	AT(tas_sock, tx_up, 160);
+	AT(tas_sock, rx_taken, 168);
+	AT(tas_sock, rx_hole, 176);
+	AT(tas_sock, rx_urg, 184);
 	AT(tas_sock, wake, 192);
 	AT(tas_sock, laddr, 200);
 	AT(tas_sock, lport, 232);
