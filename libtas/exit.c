@@ -23,7 +23,7 @@ static void close_all(struct lt_ctx *c)
 		d = v != 0 ? &lt_descs[v - 1] : NULL;
 		if (d == NULL || d->kind != LT_CONN || d->slot != i || lt_share_close(d))
 			continue;
-		abort = d->opts.linger_s == 0 || lt_conn_unread(d) != 0;
+		abort = d->opts.linger_s == 0 || lt_conn_left(d) != 0;
 		lt_tx_last(d, TAS_SOCK_CLOSED | (abort ? TAS_SOCK_ABORT : TAS_SOCK_SHUT_WR));
 	}
 }

@@ -88,7 +88,7 @@ struct lt_opts {
 	uint64_t rcvtimeo_ns, sndtimeo_ns; /* 0 = for ever */
 	int32_t linger_s;		   /* SO_LINGER, -1 = off */
 	uint32_t ignored; /* options without effect that were set before it was decided */
-	uint8_t nodelay, reuseport, pad[2];
+	uint8_t nodelay, reuseport, oobinline, pad;
 };
 
 struct lt_desc {
@@ -297,7 +297,8 @@ void lt_ring_slot(struct lt_ctx *c, uint32_t core, uint32_t slot);
 void lt_ring_later(
 	const struct lt_desc *d); /* more will follow soon: do not wake a sleeping core yet */
 void lt_settle(struct lt_ctx *c);
-uint64_t lt_conn_unread(const struct lt_desc *d);
+uint64_t lt_conn_unread(const struct lt_desc *d); /* bytes that a reader gets to see */
+uint64_t lt_conn_left(const struct lt_desc *d);	  /* ... and an urgent byte at the mark */
 uint64_t lt_conn_unsent(const struct lt_desc *d);
 bool lt_tx_writable(const struct lt_desc *d, uint64_t *room);
 void lt_tx_ask(struct lt_desc *d); /* tell us when there is room */
@@ -337,6 +338,29 @@ struct lt_iov {
 };
 ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags);
 ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags);
+
+/* urgent.c */
+struct lt_urg {
+	uint64_t
+		pos; /* in: where the reader stands; out: after bytes that it does not get to see */
+	uint64_t mark; /* the urgent byte, at pos or after it */
+	uint32_t word; /* TAS_URG_* and the byte */
+};
+bool lt_urg_find(const struct lt_desc *d, struct lt_urg *u);  /* is a mark ahead? d is bound */
+bool lt_urg_at_mark(const struct lt_desc *d, uint64_t ahead); /* of what was read */
+bool lt_urg_waiting(const struct lt_desc *d);		      /* recv(MSG_OOB) would get it */
+uint64_t lt_urg_unseen(const struct lt_desc *d, uint64_t n);
+uint64_t lt_urg_readable(const struct lt_desc *d, uint64_t n);
+ssize_t lt_urg_recv(struct lt_desc *d, struct lt_iov *it, size_t n, int flags, int *got);
+
+#define LT_URGENT_MINOR 3 /* a service before ABI 1.3 does not announce what is urgent */
+
+/* Never so for a connection without urgent data. */
+static inline bool lt_urged(const struct lt_desc *d)
+{
+	return lt_unlikely(tas_load(&d->s->rx_urged) != 0);
+}
+
 ssize_t lt_iov_total(const struct iovec *v, size_t n);
 bool lt_iov_null(
 	const struct lt_iov *it, size_t n); /* is any of the next n bytes in the zero page? */
@@ -378,6 +402,7 @@ struct lt_txop {
 	uint32_t first;	  /* chunk of the first piece */
 	uint32_t fresh[LT_TX_PIECES];
 	uint32_t nfresh;
+	bool urgent; /* the last byte of the next commit is */
 };
 
 ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d, uint32_t life); /* -EBADF: it is over */

@@ -83,6 +83,9 @@ static uint64_t keep_socket(struct lt_desc *d, int fd, int name, const void *val
 	case SO_RCVLOWAT:
 		o->wire.rcvlowat = read_back(fd, SO_RCVLOWAT); /* no more than half of the buffer */
 		return TAS_OPT_WORD(rcvlowat);
+	case SO_OOBINLINE:
+		o->oobinline = int_value(val, len) != 0;
+		break;
 	case SO_REUSEPORT:
 		o->reuseport = int_value(val, len) != 0;
 		break;
@@ -249,6 +252,7 @@ static void settle_handle(struct lt_desc *d, int fd)
 		{SOL_SOCKET, SO_RCVBUF, w->rcvbuf},
 		{SOL_SOCKET, SO_SNDBUF, w->sndbuf / 2},
 		{SOL_SOCKET, SO_RCVLOWAT, w->rcvlowat},
+		{SOL_SOCKET, SO_OOBINLINE, d->opts.oobinline},
 	};
 	struct linger lg = {d->opts.linger_s >= 0, d->opts.linger_s};
 	size_t i;
@@ -390,13 +394,13 @@ int lt_ioctl(struct lt_desc *d, int fd, unsigned long request, void *arg)
 	if (d->kind != LT_CONN)
 		return lt_real.ioctl(fd, request, arg);
 	if (request == FIONREAD)
-		n = lt_flags(d) & LT_D_RECONNECT ? 0 : lt_conn_unread(d);
+		n = lt_flags(d) & LT_D_RECONNECT ? 0 : lt_urg_readable(d, lt_conn_left(d));
 	else if (request == SIOCOUTQ)
 		n = unacknowledged(d);
 	else if (request == SIOCOUTQNSD)
 		n = not_sent(d);
 	else if (request == SIOCATMARK)
-		n = 0;
+		n = lt_urg_at_mark(d, 0);
 	else
 		return ioctl_of_handle(fd, request, arg);
 	*(int *)arg = n > INT32_MAX ? INT32_MAX : (int)n;

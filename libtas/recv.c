@@ -17,6 +17,12 @@ static uint32_t chunk_at(const struct lt_rxop *x)
 	return x->chunk == TAS_CHUNK_NONE ? x->chunk : tas_load(&x->d->ctx->rxnext[x->chunk]);
 }
 
+static void skip_to(struct lt_rxop *x, uint64_t pos)
+{
+	for (; x->pos < pos && x->pos < x->head; x->pos++)
+		x->chunk = chunk_at(x);
+}
+
 /* Copies up to n bytes from x->pos on (it == NULL: skips them); advances x. */
 static size_t copy(struct lt_rxop *x, struct lt_iov *it, size_t n)
 {
@@ -41,6 +47,22 @@ static size_t copy(struct lt_rxop *x, struct lt_iov *it, size_t n)
 	return done;
 }
 
+/*
+ * Of a connection with an urgent byte no more is read at a time than to the mark; from the mark on,
+ * without that byte, unless the program wants it in line.
+ */
+static void heed_mark(struct lt_rxop *x)
+{
+	struct lt_urg u = {.pos = x->pos};
+	bool mark = lt_urg_find(x->d, &u);
+
+	if (mark && u.mark == u.pos && !x->d->opts.oobinline)
+		u.pos++;
+	else if (mark && u.mark > u.pos && u.mark < x->head)
+		x->head = u.mark;
+	skip_to(x, u.pos);
+}
+
 /* Tells the core what was consumed; rings when chunks came free or the window may open. */
 static void publish(struct lt_rxop *x, uint64_t before)
 {
@@ -48,7 +70,8 @@ static void publish(struct lt_rxop *x, uint64_t before)
 	tas_store(&x->d->rx_pos, x->pos);
 	tas_store_rel(&x->s->rx_tail, x->pos);
 	/* R1: rx_full is stored before the rx_head that x->head was loaded from. */
-	if (before >> TAS_CHUNK_SHIFT != x->pos >> TAS_CHUNK_SHIFT || tas_load(&x->s->rx_full))
+	if (before >> TAS_CHUNK_SHIFT != x->pos >> TAS_CHUNK_SHIFT || tas_load(&x->s->rx_full) ||
+		lt_urged(x->d))
 		lt_ring(x->d);
 }
 
@@ -93,6 +116,8 @@ ssize_t lt_rx_begin(struct lt_rxop *x, struct lt_desc *d, uint32_t life)
 		err = -ESTALE;
 	else if (lt_conn_bound(d) && lt_likely(!(lt_flags(d) & LT_D_RECONNECT)))
 		x->head = tas_load_acq(&x->s->rx_head);
+	if (lt_urged(d) && x->head != x->pos) /* R2: stored before rx_head */
+		heed_mark(x);
 	if (err != 0)
 		lt_rx_end(x);
 	return err != 0 ? err : x->head > x->pos ? (ssize_t)(x->head - x->pos) : 0;
@@ -137,6 +162,7 @@ void lt_rx_commit(struct lt_rxop *x, size_t n)
 static ssize_t take(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t n, int flags)
 {
 	struct lt_iov at = *it;
+	uint64_t before;
 	struct lt_rxop x;
 	ssize_t r = lt_rx_begin(&x, d, life);
 
@@ -147,10 +173,12 @@ static ssize_t take(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t 
 		lt_rx_end(&x);
 		return -EFAULT;
 	}
+	before =
+		n != 0 ? tas_load(&d->rx_pos) : x.pos; /* a read of nothing stays before the mark */
 	r = (ssize_t)copy(&x, flags & MSG_TRUNC ? NULL : it, n);
-	if (r > 0 && !(flags & MSG_PEEK))
-		publish(&x, x.pos - (uint64_t)r);
-	if (r > 0 && lt_unlikely(lt_flags(d) & LT_D_SHARED))
+	if (x.pos != before && !(flags & MSG_PEEK))
+		publish(&x, before);
+	if (x.pos != before && lt_unlikely(lt_flags(d) & LT_D_SHARED))
 		r = flags & MSG_PEEK ? still_ours(&x, r)
 				     : heard(&x, flags & MSG_TRUNC ? NULL : it, at, r);
 	lt_rx_end(&x);
@@ -244,12 +272,10 @@ static ssize_t recv_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 	ssize_t r;
 	int w = 0;
 
-	if (lt_unlikely(flags & (MSG_OOB | MSG_ERRQUEUE)))
-		lt_explain(flags & MSG_OOB ? TAS_X_refuse_oob : TAS_X_flag_errqueue);
-	if (flags & MSG_OOB)
-		return -EINVAL;
-	if (flags & MSG_ERRQUEUE)
+	if (lt_unlikely(flags & MSG_ERRQUEUE)) {
+		lt_explain(TAS_X_flag_errqueue);
 		return -EAGAIN;
+	}
 	lt_rx_offer(d->ctx);
 	lt_settle(d->ctx);
 	for (;;) {
@@ -269,6 +295,8 @@ static ssize_t recv_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 			return done > 0 ? (ssize_t)done : r;
 		if (done > 0 && (flags & MSG_PEEK) && seen_all(d, done, flags))
 			return (ssize_t)done;
+		if (done > 0 && lt_urged(d) && lt_urg_at_mark(d, flags & MSG_PEEK ? done : 0))
+			return (ssize_t)done; /* a read ends at the mark */
 		if (!wait)
 			return done > 0 ? (ssize_t)done : -EAGAIN;
 		if (w == 0 && until != 0 && lt_now_ns() >= until)
@@ -289,7 +317,12 @@ static ssize_t recv_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags)
 {
 	bool held = false;
-	ssize_t r = recv_held(d, it, total, flags, &held);
+	ssize_t r;
+	int got;
+
+	if (lt_unlikely(flags & MSG_OOB))
+		return lt_urg_recv(d, it, total, flags, &got);
+	r = recv_held(d, it, total, flags, &held);
 
 	if (lt_unlikely(held))
 		lt_desc_let_go(d);
@@ -365,16 +398,18 @@ static ssize_t recv_msg(struct lt_desc *d, struct msghdr *m, int flags)
 {
 	ssize_t total = lt_msg_total(m), r;
 	struct lt_iov it;
+	int got = 0;
 
 	if (total < 0)
 		return total;
 	it = (struct lt_iov){m->msg_iov, m->msg_iovlen, 0};
-	r = lt_recv_iov(d, &it, (size_t)total, flags);
+	r = lt_unlikely(flags & MSG_OOB) ? lt_urg_recv(d, &it, (size_t)total, flags, &got)
+					 : lt_recv_iov(d, &it, (size_t)total, flags);
 	if (r >= 0) {
 		if (m->msg_name != NULL)
 			m->msg_namelen = 0;
 		m->msg_controllen = 0;
-		m->msg_flags = flags & MSG_CMSG_CLOEXEC; /* as Linux says it back */
+		m->msg_flags = got | (flags & MSG_CMSG_CLOEXEC); /* as Linux says it back */
 	}
 	return r;
 }

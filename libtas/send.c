@@ -118,6 +118,7 @@ ssize_t lt_tx_begin(struct lt_txop *t, struct lt_desc *d, uint32_t life)
 	t->s = s;
 	t->head = tas_load(&s->tx_head);
 	t->nfresh = 0;
+	t->urgent = false;
 	t->restart = take_back(d->ctx, s, d->gen, t->head);
 	lt_tx_writable(d, &room);
 	return (ssize_t)room;
@@ -269,8 +270,13 @@ void lt_tx_commit(struct lt_txop *t, size_t n)
 	link_fresh(t, n);
 	t->nfresh = 0;
 	t->head += n;
+	if (lt_unlikely(t->urgent)) {
+		tas_store(&s->tx_up, t->head);
+		tas_fetch_or(&s->urgent, TAS_URGENT_SENT);
+	}
 	tas_store_rel(&s->tx_head, t->head); /* publishes bytes, list and start */
-	if ((tas_load(&s->want) & TAS_SOCK_CORK) && lt_conn_unsent(t->d) < LT_EARLY_TX)
+	if ((tas_load(&s->want) & TAS_SOCK_CORK) && !t->urgent &&
+		lt_conn_unsent(t->d) < LT_EARLY_TX)
 		lt_ring_later(t->d);
 	else
 		lt_ring(t->d);
@@ -296,7 +302,7 @@ int lt_tx_fail(int err, int flags)
 }
 
 /* Appends what fits now. Bytes, 0 = no room, -ENOBUFS = room but no memory, or another -errno. */
-static ssize_t append(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t total)
+static ssize_t append(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_t total, int flags)
 {
 	struct lt_txop t;
 	struct iovec v[LT_TX_PIECES];
@@ -320,6 +326,7 @@ static ssize_t append(struct lt_desc *d, uint32_t life, struct lt_iov *it, size_
 		at = *it;
 		for (i = 0; i < nv; i++)
 			lt_iov_copy_in(it, v[i].iov_base, v[i].iov_len);
+		t.urgent = (flags & MSG_OOB) && done + step == want;
 		lt_tx_commit(&t, step);
 		lost = lt_tx_lost(&t);
 		done += step - lost;
@@ -364,13 +371,15 @@ static ssize_t send_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 	ssize_t r;
 	int w;
 
-	if (lt_unlikely(flags & (MSG_OOB | MSG_ZEROCOPY)))
-		lt_explain(flags & MSG_OOB ? TAS_X_refuse_oob : TAS_X_flag_zerocopy);
-	if (flags & MSG_OOB)
+	if (lt_unlikely(flags & MSG_ZEROCOPY))
+		lt_explain(TAS_X_flag_zerocopy);
+	if (lt_unlikely(flags & MSG_OOB) && d->ctx->info->abi_minor < LT_URGENT_MINOR) {
+		lt_explain(TAS_X_refuse_oob);
 		return -EOPNOTSUPP;
+	}
 	lt_tx_more(d, flags);
 	for (;;) {
-		r = append(d, life, it, total - done);
+		r = append(d, life, it, total - done, flags);
 		if (r == -ESTALE) {
 			r = lt_claim(d, life);
 			if (r == 0)

@@ -427,7 +427,7 @@ static void end_life(struct lt_desc *d)
  * what was written is still sent. */
 static void last_words(struct lt_desc *d)
 {
-	bool abort = d->opts.linger_s == 0 || lt_conn_unread(d) != 0;
+	bool abort = d->opts.linger_s == 0 || lt_conn_left(d) != 0;
 	bool connecting = !lt_conn_bound(d) && (lt_flags(d) & LT_D_CONNECTING);
 
 	lt_tx_finish(d, TAS_SOCK_CLOSED | (abort ? TAS_SOCK_ABORT : TAS_SOCK_SHUT_WR));

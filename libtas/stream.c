@@ -27,7 +27,7 @@ uint32_t lt_conn_state(const struct lt_desc *d)
 	return lt_conn_bound(d) ? tas_load_acq(&d->s->state) : 0;
 }
 
-uint64_t lt_conn_unread(const struct lt_desc *d)
+uint64_t lt_conn_left(const struct lt_desc *d)
 {
 	uint64_t pos = tas_load(&d->rx_pos), head;
 
@@ -35,6 +35,13 @@ uint64_t lt_conn_unread(const struct lt_desc *d)
 		return 0;
 	head = tas_load_acq(&d->s->rx_head);
 	return head > pos ? head - pos : 0;
+}
+
+uint64_t lt_conn_unread(const struct lt_desc *d)
+{
+	uint64_t n = lt_conn_left(d);
+
+	return lt_urged(d) ? n - lt_urg_unseen(d, n) : n;
 }
 
 /* As many bytes as asked for, or as many as there will be before some are read. */
@@ -223,6 +230,8 @@ uint32_t lt_conn_events(struct lt_desc *d, uint32_t wanted)
 	ev = rx_events(d, state, flags) | tx_events(d, state, flags, wanted);
 	if ((state & TAS_SOCK_ERROR) || (rx_over && (flags & LT_D_SHUT_WR)))
 		ev |= EPOLLHUP;
+	if (lt_urged(d) && lt_urg_waiting(d))
+		ev |= EPOLLPRI;
 	return error_untold(d, state, flags) ? ev | EPOLLERR : ev;
 }
 

@@ -43,7 +43,7 @@
 	X(service_lost, "connections", "connections that failed because the service ended")                            \
 	X(refuse_sendfile, "calls", "sendfile() refused: the source is no file that can be read at an offset")         \
 	X(refuse_splice, "calls", "splice() refused: no pipe of its own could be had")                               \
-	X(refuse_oob, "calls", "send or recv with MSG_OOB refused: no urgent data")                                    \
+	X(refuse_oob, "calls", "send with MSG_OOB refused: the service is too old for urgent data")                    \
 	X(flag_zerocopy, "calls", "MSG_ZEROCOPY without effect: the data was copied")                                  \
 	X(flag_errqueue, "calls", "MSG_ERRQUEUE: there is never anything in it")                                       \
 	X(flag_control, "calls", "control data of sendmsg() without effect")                                           \

@@ -144,7 +144,7 @@ static void test_alone(void)
 	close(l);
 }
 
-static void talk(int fd)
+static void talk_thrice(int fd)
 {
 	char buf[8];
 	int i;
@@ -161,7 +161,7 @@ static void peer_twice(void)
 	int fd = connect_there();
 	char buf[8];
 
-	talk(fd);
+	talk_thrice(fd);
 	hear();
 	say_to(fd, "again");
 	CHECK(recv(fd, buf, 5, MSG_WAITALL) == 5 && memcmp(buf, "after", 5) == 0);
@@ -173,7 +173,7 @@ static void peer_once(void)
 	int fd = connect_there();
 	char c;
 
-	talk(fd);
+	talk_thrice(fd);
 	CHECK(recv(fd, &c, 1, 0) == 0);
 }
 
