@@ -80,11 +80,10 @@ cli $TAS_IP 6379 config resetstat >/dev/null
 replicate "from tas to tas" $TAS_IP $TAS_IP
 all_down
 
-# NODES: the address of each; the first one's bus goes over tas in both directions.
-NODES=($TAS_IP $PEER_IP $PEER_IP)
+NODES=($TAS_IP $TAS_IP $PEER_IP) # two on tas, one on the kernel
 OPTIONS=(--cluster-enabled yes --cluster-node-timeout 5000)
 server cluster-0 ${NODES[0]} 7000 "${OPTIONS[@]}" -- "${TAS[@]}"
-server cluster-1 ${NODES[1]} 7001 "${OPTIONS[@]}" -- "${KERNEL[@]}"
+server cluster-1 ${NODES[1]} 7001 "${OPTIONS[@]}" -- "${TAS[@]}"
 server cluster-2 ${NODES[2]} 7002 "${OPTIONS[@]}" -- "${KERNEL[@]}"
 program redis-cli
 if ! "${KERNEL[@]}" timeout 60 "${PROGRAM[@]}" --cluster create ${NODES[0]}:7000 ${NODES[1]}:7001 ${NODES[2]}:7002 --cluster-yes >"$T/create.log" 2>&1; then
