@@ -3,7 +3,7 @@
 # meet a connection that nginx itself has just closed, as on the kernel's TCP, whose figure is beside it. Then -s quit lets slow
 # downloads finish.
 . "$(dirname "$0")/../lib/e2e.sh"
-LOAD_S=6
+LOAD_S=4 # bench/soak.sh is the longer form
 [ -z "$TAS_LONG" ] || LOAD_S=60
 watchdog $((LOAD_S * 5 + 200))
 
@@ -25,11 +25,8 @@ load_during_reloads() {
 		sleep 0.3
 	done
 	finish "$load" 30 || fail "the client ended with $?"
-	report=$(grep '^{' "$T/load-$label.log")
-	read -r OKAY CLOSED FAILED < <("$PYTHON" -c 'import json, sys
-d = json.loads(sys.argv[1])
-print(d["ok"], d["closed"], sum(d[k] for k in ("refused", "connect_other", "reset", "empty", "short", "wrong", "stuck")))' "$report")
-	say "$label: $RELOADS reloads: $report"
+	load_counts "load-$label"
+	say "$label: $RELOADS reloads: $REPORT"
 }
 
 none_failed() { # none_failed WHAT

@@ -92,6 +92,14 @@ wrk_clean() {
 	[ "$(awk '/requests in/ { print $1 }' "$1")" -gt 0 ] || fail "wrk made no request"
 }
 
+# load_counts NAME: what http_load has said, spawned under that name: sets REPORT, OKAY, CLOSED and FAILED.
+load_counts() {
+	REPORT=$(grep '^{' "$T/$1.log") || fail "http_load says nothing"
+	read -r OKAY CLOSED FAILED < <("$PYTHON" -c 'import json, sys
+d = json.loads(sys.argv[1])
+print(d["ok"], d["closed"], sum(d[k] for k in ("refused", "connect_other", "reset", "empty", "short", "wrong", "stuck")))' "$REPORT")
+}
+
 # fetch URL FILE SHA256: by curl on the kernel's side.
 fetch() {
 	within "${FETCH_LIMIT:-60}" "${KERNEL[@]}" curl -sS --fail -o "$2" "$1" || fail "curl $1: status $?"
