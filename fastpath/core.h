@@ -168,6 +168,7 @@ struct fp_core {
 
 	/* Frames from the other cores (index: source; our own: frames held, groups.c). */
 	struct fp_forward *from;
+	struct fp_forward to_kernel; /* to the slow path; used with conf.to_kernel */
 	struct fp_forward loop,
 		loop_sp;	   /* frames to ourselves: this core's, the slow path's (core 0) */
 	uint8_t route[NIC_GROUPS]; /* where frames of a group go: a core, or FP_GROUP_HOLD */
@@ -226,6 +227,7 @@ struct fp {
 	uint32_t sp_sleeping; /* the slow path sleeps: who puts an event wakes it by event_fd */
 	uint32_t next_event, next_exc; /* slow path: where fp_event_next and fp_exc_next go on */
 	struct fp_own own;
+	uint64_t ports[65536 / 64]; /* TCP ports that are tas's; writer: slow path */
 };
 
 static inline struct tas_sock *fp_slot_sock(const struct fp_app *app, uint32_t slot)
@@ -341,6 +343,10 @@ int fp_loop_room(const struct fp_core *core, uint32_t frames);
 /* How many may be taken now: what they may be forwarded into has room. */
 uint32_t fp_loop_max(const struct fp_core *core);
 int fp_loop_pending(const struct fp_core *core);
+
+/* to_kernel.c: frames that are not for tas */
+void fp_to_kernel(struct fp_core *core, const struct nic_rxpkt *pkt);
+int fp_port_is_ours(const struct fp *fp, uint16_t port);
 
 /* exception.c */
 void fp_exception(struct fp_core *core, enum fp_exc_class cls, const struct nic_rxpkt *pkt);

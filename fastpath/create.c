@@ -88,6 +88,8 @@ static int create_rings(struct fp_core *core)
 			return -ENOMEM;
 	if (fp_loop_init(core))
 		return -ENOMEM;
+	if (core->fp->conf.to_kernel && fp_forward_init(&core->to_kernel))
+		return -ENOMEM;
 	core->from = fp_calloc_lines(core->fp->ncores, sizeof(*core->from));
 	if (!core->from)
 		return -ENOMEM;
@@ -261,6 +263,7 @@ static void destroy_core(struct fp_core *core)
 		fp_forward_destroy(&core->from[i]);
 	free(core->from);
 	fp_loop_destroy(core);
+	fp_forward_destroy(&core->to_kernel);
 	free(core->tx);
 	free(core->neigh_told_ns);
 	fp_fault_destroy(core->fault);

@@ -130,7 +130,8 @@ int fp_prepare_sleep(struct fp *fp)
 	if (fp_move_news(fp))
 		return 1;
 	for (i = 0; i < fp->ncores; i++) {
-		if (spsc_pending(&fp->cores[i].events))
+		if (spsc_pending(&fp->cores[i].events) ||
+			fp_forward_pending(&fp->cores[i].to_kernel))
 			return 1;
 		for (cls = 0; cls < FP_EXC_CLASSES; cls++)
 			if (spsc_pending(&fp->cores[i].exc[cls]))

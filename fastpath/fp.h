@@ -29,6 +29,7 @@ struct fp_conf {
 	struct fp_fault_conf fault; /* for tests: all zero = none */
 	uint32_t naddrs;	    /* addresses served (destination check) */
 	uint8_t addrs[TAS_INFO_ADDRS][16];
+	uint32_t to_kernel; /* 1: what is not for tas is kept for fp_kernel_peek */
 };
 
 #define FP_FLOW_DEAD                                                                               \
@@ -132,6 +133,16 @@ void fp_neigh_set(struct fp *fp, uint16_t neigh, uint64_t word);
 
 /* Sends one frame of the slow path (checksums complete or csum_start set). 0 or -errno. */
 int fp_tx_frame(struct fp *fp, const struct nic_txpkt *p);
+
+/*
+ * Frames that are not for tas: up to `max` (<= NIC_BURST) in place until fp_kernel_drop(*end). TCP is for tas
+ * when its flow is known, or when its local port (network order) is one of those that fp_port_set named: such a
+ * frame comes as an exception.
+ */
+uint32_t fp_kernel_peek(
+	struct fp *fp, uint32_t core, struct nic_rxpkt *pkts, uint32_t max, uint64_t *end);
+void fp_kernel_drop(struct fp *fp, uint32_t core, uint64_t end);
+void fp_port_set(struct fp *fp, uint16_t port, int ours);
 
 /* Accept words: where listener `l`'s segment is mapped; NULL to forget it. Cores read words through
  * it. */

@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include "core.h"
 
+#define IP_PROTO_AT	 (WIRE_ETH_HDR + 9)
+#define PROTO_TCP	 6u
+#define ICMP_UNREACHABLE 3u
+
 #define CHAIN 64u /* places to find the previous segment of the same flow in a burst */
 
 struct burst {
@@ -55,22 +59,56 @@ static int mac_is_ours(const struct fp *fp, const uint8_t *frame)
 	return memcmp(frame, fp->caps->mac, 6) == 0;
 }
 
+/* Not for tas: the kernel's, if it is to have such, what came to this host, and not from ourselves. */
+static void rest(struct fp_core *core, const struct nic_rxpkt *pkt, uint64_t *counter)
+{
+	if (core->fp->conf.to_kernel && !(pkt->flags & NIC_RX_OWN) &&
+		(mac_is_ours(core->fp, pkt->data) || wire_eth_is_group(pkt->data)))
+		fp_to_kernel(core, pkt);
+	else
+		(*counter)++;
+}
+
+/* A fragment of TCP would have the kernel answer for what is tas's once it is whole. */
+static int kernel_may_want(const struct nic_rxpkt *pkt, enum wire_kind kind)
+{
+	return kind == WIRE_DROP_ETHERTYPE || kind == WIRE_DROP_IP_PROTO ||
+	       (kind == WIRE_DROP_IP_FRAGMENT && pkt->data[IP_PROTO_AT] != PROTO_TCP);
+}
+
+static void refused(struct fp_core *core, const struct nic_rxpkt *pkt, enum wire_kind kind)
+{
+	if (kernel_may_want(pkt, kind))
+		rest(core, pkt, drop_counter(core, kind));
+	else
+		(*drop_counter(core, kind))++;
+}
+
+/* Where the kernel answers, only errors may be about tas. Our own slow path's are looked at here. */
+static int icmp_is_ours(const struct fp_core *core, const struct nic_rxpkt *pkt)
+{
+	uint8_t daddr[16];
+	uint32_t v4, ihl = (uint32_t)(pkt->data[WIRE_ETH_HDR] & 15) * 4;
+
+	memcpy(&v4, pkt->data + WIRE_ETH_HDR + 16, 4);
+	tas_addr_from_v4(daddr, v4);
+	if (!mac_is_ours(core->fp, pkt->data) || !fp_addr_served(core->fp, daddr))
+		return 0;
+	return !core->fp->conf.to_kernel || pkt->len <= WIRE_ETH_HDR + ihl ||
+	       pkt->data[WIRE_ETH_HDR + ihl] == ICMP_UNREACHABLE;
+}
+
 /* ARP and ICMP go to the slow path if they are meant for us: ARP also when broadcast. */
 static void neigh_frame(struct fp_core *core, const struct nic_rxpkt *pkt, enum wire_kind kind)
 {
-	uint8_t daddr[16];
-	uint32_t v4;
-	int ours = mac_is_ours(core->fp, pkt->data) || wire_eth_is_group(pkt->data);
+	int ours = kind == WIRE_ICMP
+			   ? icmp_is_ours(core, pkt)
+			   : mac_is_ours(core->fp, pkt->data) || wire_eth_is_group(pkt->data);
 
-	if (ours && kind == WIRE_ICMP) {
-		memcpy(&v4, pkt->data + WIRE_ETH_HDR + 16, 4);
-		tas_addr_from_v4(daddr, v4);
-		ours = mac_is_ours(core->fp, pkt->data) && fp_addr_served(core->fp, daddr);
-	}
 	if (ours)
 		fp_exception(core, FP_EXC_NEIGH, pkt);
 	else
-		core->cnt.drop_not_for_us++;
+		rest(core, pkt, &core->cnt.drop_not_for_us);
 }
 
 void fp_rx_forward(struct fp_core *core, uint32_t to, const struct nic_rxpkt *pkt)
@@ -100,7 +138,7 @@ static void parse(struct fp_core *core, const struct nic_rxpkt *pkt, struct burs
 		return;
 	}
 	if (kind != WIRE_TCP) {
-		(*drop_counter(core, kind))++;
+		refused(core, pkt, kind);
 		return;
 	}
 	if (!mac_is_ours(fp, pkt->data)) {
@@ -117,14 +155,18 @@ static void parse(struct fp_core *core, const struct nic_rxpkt *pkt, struct burs
 	b->count++;
 }
 
-/* Of no flow: an answer to something, or a wish for something new. */
+/* Of no flow: an answer to something, or a wish for something new, or the kernel's. */
 static void unknown(struct fp_core *core, const struct nic_rxpkt *pkt, const struct seg *s)
 {
+	int answer = (s->flags & (TCP_ACK | TCP_RST)) != 0;
+
 	if (!fp_addr_served(core->fp, s->tuple.laddr))
-		core->cnt.drop_not_for_us++;
+		rest(core, pkt, &core->cnt.drop_not_for_us);
+	else if (core->fp->conf.to_kernel && !(pkt->flags & NIC_RX_OWN) &&
+		 !fp_port_is_ours(core->fp, s->tuple.lport))
+		fp_to_kernel(core, pkt);
 	else
-		fp_exception(
-			core, s->flags & (TCP_ACK | TCP_RST) ? FP_EXC_SEGMENT : FP_EXC_SYN, pkt);
+		fp_exception(core, answer ? FP_EXC_SEGMENT : FP_EXC_SYN, pkt);
 }
 
 /* Before any record is read: all of them on their way. */

@@ -161,12 +161,23 @@ int sp_cmd_rewake(struct sp *sp, struct sp_request *rq, struct sp_reply *rp)
 
 /* ---- connecting ---- */
 
+/* On an address that the kernel has, too, what no program on tas listens on is for the kernel's programs. */
+static int is_kernels(struct sp *sp, const struct tas_tuple *t)
+{
+	struct tas_tuple there = {.lport = t->rport, .net = t->net};
+
+	if (sp->conf.exception_tap[0] == '\0' || !sp_addr_is_ours(sp, t->raddr))
+		return 0;
+	memcpy(there.laddr, t->raddr, 16);
+	return sp_listener_match(sp, &there) == NULL;
+}
+
 /* Is the destination a host that we reach, or ourselves? */
 static int check_remote(struct sp *sp, const struct tas_tuple *t)
 {
 	if (!tas_addr_is_v4(t->raddr) || t->net != 0)
 		return -EINVAL;
-	if (sp->apps.draining || sp_addr_is_group(sp, t->raddr))
+	if (sp->apps.draining || sp_addr_is_group(sp, t->raddr) || is_kernels(sp, t))
 		return -EADDRNOTAVAIL;
 	return sp_route_find(sp, t->raddr) != NULL ? 0 : -EADDRNOTAVAIL;
 }

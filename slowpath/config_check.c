@@ -290,6 +290,20 @@ static int check_tap(const struct checker *k)
 	return 0;
 }
 
+static int check_exception_tap(const struct checker *k)
+{
+	const char *name = k->conf->exception_tap;
+
+	if (name[0] == '\0')
+		return 0;
+	if (strncmp(k->conf->port, "dpdk:", 5) != 0)
+		return fail(k, "exception_tap",
+			"only a DPDK port needs one: the other end of a tap port is the kernel");
+	if (strpbrk(name, "/:% \t") != NULL || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return fail(k, "exception_tap", "\"%s\" cannot be an interface's name", name);
+	return 0;
+}
+
 static int check_ids(const struct checker *k, const char *name, const struct sp_list *list)
 {
 	uint32_t i;
@@ -338,6 +352,8 @@ int sp_config_check(
 		rc = check_routes(&k);
 	if (rc == 0)
 		rc = check_tap(&k);
+	if (rc == 0)
+		rc = check_exception_tap(&k);
 	if (rc == 0)
 		rc = check_cpus(&k);
 	if (rc == 0)

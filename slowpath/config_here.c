@@ -71,6 +71,8 @@ static void device(FILE *out, const struct sp_config *conf)
 
 	if (sp_host_device(conf, err, sizeof(err)) != 0)
 		fprintf(out, "tas: but not here and now: %s\n", err);
+	if (sp_host_seen(conf, err, sizeof(err)) != 0)
+		fprintf(out, "tas: but not here and now: %s\n", err);
 	if (sp_host_taken(conf, err, sizeof(err)) != 0)
 		fprintf(out, "tas: but not here and now: %s\n", err);
 	else if (sp_host_unreached(conf, err, sizeof(err)))

@@ -97,6 +97,8 @@ static int check_taken(
 	uint8_t addr[16], plen;
 
 	inet_ntop(AF_INET, &v4, text, sizeof(text));
+	if (conf->exception_tap[0] != '\0' && is_on(name, conf->exception_tap))
+		return 0; /* kept from the last time, by whoever made it persistent */
 	if (is_served(conf, v4)) {
 		snprintf(err, err_len,
 			"the kernel has an address that tas is to serve, on %s: it must be in one "

@@ -18,6 +18,8 @@ int sp_host_cpus(const struct sp_config *conf);
 
 /* The same for whoever prints it, tas -n: 0, or -errno with the sentence in err. */
 int sp_host_taken(const struct sp_config *conf, char *err, uint32_t err_len);
+/* The kernel leaves the port's frames alone, where it has the addresses by the exception tap. */
+int sp_host_seen(const struct sp_config *conf, char *err, uint32_t err_len);
 /* A PCI device that is to be the port is there. */
 int sp_host_device(const struct sp_config *conf, char *err, uint32_t err_len);
 /* 1 with a sentence in err when tas would start and the kernel's side could not reach it. */

@@ -144,6 +144,7 @@ static void take_from_cores(struct sp *sp)
 		sp_event_input(sp, &ev);
 	for (i = 0; i < BATCH_FRAMES && fp_exc_next(sp->fp, &exc); i++)
 		sp_frame_input(sp, &exc);
+	sp_tap_run(sp);
 }
 
 /* Milliseconds until something is due, rounded up; never more than a tick. */

@@ -29,6 +29,7 @@
 #include "fp.h"
 #include "log.h"
 #include "loop.h"
+#include "net/exception_tap.h"
 #include "net/net.h"
 #include "nic/nic.h"
 #include "tas/counters.h"
@@ -69,6 +70,7 @@ struct sp {
 	struct sp_apps apps;
 	struct sp_passings passings;
 	struct sp_net net;
+	struct sp_tap tap;
 	struct sp_backlog backlog[TAS_MAX_CORES]; /* what did not fit into a core's ring */
 	struct sp_backlog held;		/* what was sent while groups change hands, for all cores */
 	uint8_t group_wish[NIC_GROUPS]; /* group.c: 1 + core it shall go to, 0 = no wish */

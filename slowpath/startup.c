@@ -180,6 +180,8 @@ static int start_nic(struct sp *sp)
 	char fault[256];
 	int err = sp_host_device(&sp->conf, fault, sizeof(fault));
 
+	if (err == 0)
+		err = sp_host_seen(&sp->conf, fault, sizeof(fault));
 	if (err != 0) {
 		sp_error("start", "%s", fault);
 		return err;
@@ -227,6 +229,7 @@ static int start_cores(struct sp *sp)
 		.sndbuf_max = sp->conf.sndbuf_max,
 		.min_rto_us = sp->conf.min_rto * 1000,
 		.naddrs = sp->conf.addresses.n,
+		.to_kernel = sp->conf.exception_tap[0] != '\0',
 		.fault = {.seed = sp->conf.fault_seed,
 			.where = sp->conf.fault_where,
 			.drop = sp->conf.fault_drop,
@@ -269,6 +272,16 @@ static int start_net(struct sp *sp)
 static void stop_net(struct sp *sp)
 {
 	sp_net_free(sp);
+}
+
+static int start_exception(struct sp *sp)
+{
+	return sp_complain("start", "cannot make the exception tap", sp_tap_open(sp));
+}
+
+static void stop_exception(struct sp *sp)
+{
+	sp_tap_close(sp);
 }
 
 static int start_sigbus(struct sp *sp)

@@ -21,6 +21,7 @@
 	X(tap, "the kernel's side needs the device")                                               \
 	X(cores, "tables of the fast path, for the addresses served")                              \
 	X(net, "neighbours are written into the fast path's table")                                \
+	X(exception, "the kernel's way to the port, with its MAC; before frames for it arrive")    \
 	X(sigbus, "from here on memory may be shared with programs")                               \
 	X(threads, "cores run before a program can be told of them")                               \
 	X(announce, "the network may know our MAC as soon as frames are answered")                 \

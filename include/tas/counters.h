@@ -43,6 +43,7 @@
 	X(groups_moved, "groups", "flow groups taken over from another core")                                          \
 	X(flows_moved, "flows", "flows taken over with them")                                                          \
 	X(exceptions, "frames", "frames given to the slow path")                                                       \
+	X(to_kernel, "frames", "frames not for tas, kept for the kernel (exception_tap)")                              \
 	X(cc_feedback, "messages", "feedback messages to congestion control")                                          \
 	X(drop_rx_error, "frames", "the device could not hand over: longer than its buffers")                          \
 	X(drop_short, "frames", "shorter than its headers say")                                                        \
@@ -72,6 +73,7 @@
 	X(drop_exc_segment, "frames", "slow-path queue full: ACKs and RSTs of handshakes, TIME-WAIT, no connection")    \
 	X(drop_exc_syn, "frames", "slow-path queue full: SYNs")                                                        \
 	X(drop_forward, "frames", "queue to the core that owns the flow group full")                                   \
+	X(drop_to_kernel, "frames", "for the kernel: queue full, or a large frame")                                    \
 	X(drop_tx_full, "frames", "device transmit queue full")                                                        \
 	X(drop_loop_full, "frames", "to our own addresses: queue full")                                                \
 	X(drop_tx_neigh, "frames", "next hop not resolved")                                                            \
@@ -104,6 +106,8 @@
 	X(arp_out, "frames", "ARP sent")                                                                               \
 	X(icmp_in, "frames", "ICMP received")                                                                          \
 	X(icmp_out, "frames", "ICMP sent")                                                                             \
+	X(tap_in, "frames", "frames not for tas, given to the kernel by the exception tap")                            \
+	X(tap_out, "frames", "frames of the kernel sent by the exception tap")                                         \
 	X(apps_joined, "programs", "programs registered")                                                              \
 	X(apps_left, "programs", "programs that ended")                                                                \
 	X(apps_killed, "programs", "programs that ended with connections open")                                        \
@@ -127,6 +131,7 @@
 	X(drop_too_long, "frames", "ICMP longer than is answered, or cut by a core and of no use without the rest")    \
 	X(drop_addr_bad, "segments", "to a group, or from a group or one of our own addresses")                        \
 	X(drop_not_sent, "frames", "ARP, ICMP, SYN, RST that the device did not take")                                 \
+	X(drop_tap_in, "frames", "not for tas, and not taken by the exception tap: down, or the kernel lacks memory")  \
 	X(drop_no_frame_memory, "segments", "no memory to hand a segment on to the core that has its connection")      \
 	X(drop_missed, "frames", "by the port, which had no room: the cores did not read fast enough")                 \
 	X(drop_passed, "descriptors", "passed by programs of a user of whom too many do not close")                    \

@@ -324,6 +324,7 @@ struct sp_conn *sp_conn_new(struct sp *sp, const struct tas_tuple *t)
 	c->ts_offset = sp_ts_offset(cs->secret, t);
 	c->hash_next = *bucket;
 	*bucket = id;
+	sp_port_hold(sp, t->lport);
 	return c;
 }
 
@@ -344,6 +345,7 @@ void sp_conn_release(struct sp *sp, struct sp_conn *c)
 	sp_accept_clear(sp, c);
 	sp_share_free(sp, c);
 	sp_neigh_unref(sp, c->neigh);
+	sp_port_release(sp, c->tuple.lport);
 	unhash(sp, c);
 	sp_arena_free(&sp->conns.conns, c->id);
 }

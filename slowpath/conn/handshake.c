@@ -443,10 +443,13 @@ static void input_syn_rcvd(
 
 /* ---- dispatch ---- */
 
-static void stray(struct sp *sp, const struct seg *s, const uint8_t *frame)
+/* On a port that the kernel has, too, it is the kernel that answers; but not to what we told ourselves. */
+static void stray(struct sp *sp, const struct sp_conn_input *in)
 {
+	if (!sp_addr_is_ours(sp, in->seg->tuple.raddr) && sp_tap_give(sp, in->frame, in->frame_len))
+		return;
 	sp->cnt.drop_stray++;
-	sp_emit_rst(sp, s, frame);
+	sp_emit_rst(sp, in->seg, in->frame);
 }
 
 static void input_unknown(struct sp *sp, const struct sp_conn_input *in)
@@ -465,7 +468,7 @@ static void input_unknown(struct sp *sp, const struct sp_conn_input *in)
 	if (l != NULL && kind == TCP_ACK && cookies_recent(sp, l) && cookie_open(sp, l, in))
 		return;
 	if (l == NULL || kind == TCP_ACK)
-		stray(sp, s, in->frame);
+		stray(sp, in);
 	else if (s->tuple.rport == 0)
 		sp->cnt.drop_syn_bad++;
 	else if (sp_route_find(sp, s->tuple.raddr) == NULL)

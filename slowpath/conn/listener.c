@@ -219,6 +219,7 @@ int sp_listener_create(struct sp *sp, const struct sp_listen_args *a, struct sp_
 	sp->listeners.table[id] = l;
 	sp->listeners.count++;
 	fp_listener_set(sp->fp, id, l->seg);
+	sp_port_hold(sp, l->lport);
 	*out = l;
 	return 0;
 }
@@ -253,6 +254,7 @@ static void destroy(struct sp *sp, struct sp_listener *l, struct sp_app *last)
 {
 	sp_passing_forget(sp, l->id, 0, 1);
 	unhash(sp, l);
+	sp_port_release(sp, l->lport);
 	drop_half_open(sp, l);
 	sp_accept_abandon(sp, l, last);
 	tas_store_rel(&l->seg->state, TAS_SOCK_ERROR);

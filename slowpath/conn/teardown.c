@@ -114,6 +114,7 @@ static void tw_remove(struct sp *sp, struct sp_timewait *w)
 		p = &tw_at(sp, *p)->hash_next;
 	*p = w->hash_next;
 	tw_unlink(sp, w);
+	sp_port_release(sp, w->tuple.lport);
 	sp_arena_free(&sp->conns.tws, w->id);
 }
 
@@ -142,6 +143,7 @@ static void tw_add(struct sp *sp, const struct sp_conn *c, const struct fp_event
 	w->hash_next = *bucket;
 	*bucket = id;
 	tw_append(sp, w);
+	sp_port_hold(sp, w->tuple.lport);
 	sp->cnt.time_wait++;
 }
 

@@ -64,13 +64,15 @@ static int errno_of(uint8_t code)
 	}
 }
 
-static void unreachable(struct sp *sp, const struct wire_icmp *icmp)
+static void unreachable(
+	struct sp *sp, const struct wire_icmp *icmp, const uint8_t *frame, uint32_t len)
 {
 	struct sp_conn *c = icmp->quoted_tcp ? sp_conn_find(sp, &icmp->quoted) : NULL;
 	struct sp_conn_input in = {.error = errno_of(icmp->code)};
 
 	if (c == NULL) {
-		sp->cnt.drop_icmp_bad++;
+		if (!sp_tap_give(sp, frame, len)) /* about the kernel's packet, if there is one */
+			sp->cnt.drop_icmp_bad++;
 		return;
 	}
 	if (icmp->code == CODE_FRAG) {
@@ -106,7 +108,7 @@ void sp_icmp_input(struct sp *sp, const uint8_t *frame, uint32_t len)
 	if (icmp.type == ICMP_ECHO)
 		echo(sp, frame, &icmp);
 	else if (icmp.type == ICMP_UNREACHABLE)
-		unreachable(sp, &icmp);
+		unreachable(sp, &icmp, frame, len);
 	else
 		sp->cnt.drop_icmp_bad++;
 }

@@ -109,6 +109,7 @@ void sp_frame_input(struct sp *sp, struct fp_exc *exc)
 		break;
 	case WIRE_ARP:
 		sp_arp_input(sp, exc->data, exc->len);
+		sp_tap_arp(sp, exc->data, exc->len);
 		break;
 	case WIRE_ICMP:
 		sp_icmp_input(sp, exc->data, exc->len);

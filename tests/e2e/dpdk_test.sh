@@ -9,14 +9,6 @@ mkdir -m 777 "$T/www/put"
 SUM=$(sha_of "$T/www/$BYTES")
 ulimit -l unlimited 2>/dev/null || : # AF_XDP's rings
 
-# The kernel may lack either kind of socket: 44 is AF_XDP, 17 AF_PACKET.
-has_sockets() {
-	"$PYTHON" -c 'import ctypes, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-fd = libc.socket(int(sys.argv[1]), 3, 0)
-sys.exit(os.strerror(ctypes.get_errno()) if fd < 0 else 0)' "$1" 2>"$T/why"
-}
-
 echo_bytes() {
 	spawn server "${TAS[@]}" "$PYTHON" "$TAS_SRC/tests/tools/echo_server.py" $TAS_IP 7000
 	local server=$PID

@@ -168,6 +168,31 @@ int fp_tx_frame(struct fp *fp, const struct nic_txpkt *p)
 	return 0;
 }
 
+uint32_t fp_kernel_peek(
+	struct fp *fp, uint32_t core, struct nic_rxpkt *pkts, uint32_t max, uint64_t *end)
+{
+	(void)fp;
+	(void)core;
+	(void)pkts;
+	(void)max;
+	(void)end;
+	return 0;
+}
+
+void fp_kernel_drop(struct fp *fp, uint32_t core, uint64_t end)
+{
+	(void)fp;
+	(void)core;
+	(void)end;
+}
+
+void fp_port_set(struct fp *fp, uint16_t port, int ours)
+{
+	(void)fp;
+	(void)port;
+	(void)ours;
+}
+
 int nic_missed(struct nic *n, uint64_t *frames)
 {
 	(void)n;

@@ -136,6 +136,14 @@ dpdk_up() {
 tap_address = \"\""
 }
 
+# has_sockets FAMILY: the kernel may lack either kind, 44 (AF_XDP) or 17 (AF_PACKET); why is in $T/why.
+has_sockets() {
+	"$PYTHON" -c 'import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+fd = libc.socket(int(sys.argv[1]), 3, 0)
+sys.exit(os.strerror(ctypes.get_errno()) if fd < 0 else 0)' "$1" 2>"$T/why"
+}
+
 # lossy_check WHAT: the relay did harm frames; ends it.
 lossy_check() {
 	kill -TERM "$RELAY_PID"

@@ -176,6 +176,9 @@ TEST_F(Config, File_Mistakes_PlaceIsNamed)
 	refused(g + "port = \"tap:a123456789012345\";\n", 2, "1 to 15 characters");
 	refused(g + "port = \"dpdk:net_null0\";\ntap_address = \"10.0.0.1/24\";\n", 3,
 		"only a tap");
+	refused(g + "exception_tap = \"x\";\n", 2, "only a DPDK port");
+	refused(g + "port = \"dpdk:net_null0\";\nexception_tap = \"a/b\";\n", 3,
+		"interface's name");
 	refused(g + "tap_address = \"10.0.0/24\";\n", 2, "not ADDRESS/PREFIX");
 	refused(g + "tap_address = \"10.0.0.0/24\";\n", 2, "cannot be a host's");
 	refused(g + "tap_address = \"10.0.0.2/24\";\n", 2, "one of its own");
