@@ -88,7 +88,7 @@ struct lt_opts {
 	uint64_t rcvtimeo_ns, sndtimeo_ns; /* 0 = for ever */
 	int32_t linger_s;		   /* SO_LINGER, -1 = off */
 	uint32_t ignored; /* options without effect that were set before it was decided */
-	uint8_t nodelay, reuseport, oobinline, pad;
+	uint8_t nodelay, reuseport, oobinline, zerocopy;
 };
 
 struct lt_desc {
@@ -117,6 +117,7 @@ struct lt_desc {
 	uint32_t accepted;	   /* connections taken, so that the kernel half gets its turn */
 	uint32_t flow;		   /* LT_D_SHARED: the daemon's id of the connection */
 	uint32_t backoff_ns;	   /* how long the last claim after a vain wait was put off */
+	uint64_t errqueue;	   /* errqueue.c: first unreported send with MSG_ZEROCOPY, how many */
 	uint32_t late;		   /* what a handler above a send or receive left for its end */
 	struct tas_listen *l;
 	struct lt_opts opts;
@@ -352,6 +353,17 @@ bool lt_urg_waiting(const struct lt_desc *d);		      /* recv(MSG_OOB) would get 
 uint64_t lt_urg_unseen(const struct lt_desc *d, uint64_t n);
 uint64_t lt_urg_readable(const struct lt_desc *d, uint64_t n);
 ssize_t lt_urg_recv(struct lt_desc *d, struct lt_iov *it, size_t n, int flags, int *got);
+
+/* control.c */
+int lt_control_send(const struct msghdr *m); /* 0: no word of it is refused */
+/* The one control message of a recvmsg(), as much of it as there is room for. */
+void lt_control_put(struct msghdr *m, int level, int type, const void *data, size_t n);
+
+/* errqueue.c */
+bool lt_errqueue_any(const struct lt_desc *d);
+bool lt_errqueue_full(const struct lt_desc *d);
+void lt_errqueue_sent(struct lt_desc *d); /* a send with MSG_ZEROCOPY is complete */
+ssize_t lt_errqueue_recv(struct lt_desc *d, struct msghdr *m, int flags); /* m: NULL = recv() */
 
 #define LT_URGENT_MINOR 3 /* a service before ABI 1.3 does not announce what is urgent */
 

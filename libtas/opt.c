@@ -86,6 +86,9 @@ static uint64_t keep_socket(struct lt_desc *d, int fd, int name, const void *val
 	case SO_OOBINLINE:
 		o->oobinline = int_value(val, len) != 0;
 		break;
+	case SO_ZEROCOPY:
+		o->zerocopy = int_value(val, len) != 0;
+		break;
 	case SO_REUSEPORT:
 		o->reuseport = int_value(val, len) != 0;
 		break;
@@ -192,9 +195,6 @@ int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *va
 
 	if (set_quickly(d, level, name, val, len))
 		return 0;
-	/* Bytes are copied; who set this would wait for completions that never come. */
-	if (level == SOL_SOCKET && name == SO_ZEROCOPY && d->kind != LT_EPOLL)
-		return (int)lt_ret(-EOPNOTSUPP);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
 		return lt_congestion_set(d, fd, val, len);
 	r = lt_real.setsockopt(fd, level, name, val, len);
@@ -253,6 +253,7 @@ static void settle_handle(struct lt_desc *d, int fd)
 		{SOL_SOCKET, SO_SNDBUF, w->sndbuf / 2},
 		{SOL_SOCKET, SO_RCVLOWAT, w->rcvlowat},
 		{SOL_SOCKET, SO_OOBINLINE, d->opts.oobinline},
+		{SOL_SOCKET, SO_ZEROCOPY, d->opts.zerocopy},
 	};
 	struct linger lg = {d->opts.linger_s >= 0, d->opts.linger_s};
 	size_t i;

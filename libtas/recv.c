@@ -272,10 +272,6 @@ static ssize_t recv_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 	ssize_t r;
 	int w = 0;
 
-	if (lt_unlikely(flags & MSG_ERRQUEUE)) {
-		lt_explain(TAS_X_flag_errqueue);
-		return -EAGAIN;
-	}
 	lt_rx_offer(d->ctx);
 	lt_settle(d->ctx);
 	for (;;) {
@@ -320,6 +316,8 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 	ssize_t r;
 	int got;
 
+	if (lt_unlikely(flags & MSG_ERRQUEUE))
+		return lt_errqueue_recv(d, NULL, flags);
 	if (lt_unlikely(flags & MSG_OOB))
 		return lt_urg_recv(d, it, total, flags, &got);
 	r = recv_held(d, it, total, flags, &held);
@@ -402,6 +400,8 @@ static ssize_t recv_msg(struct lt_desc *d, struct msghdr *m, int flags)
 
 	if (total < 0)
 		return total;
+	if (lt_unlikely(flags & MSG_ERRQUEUE))
+		return lt_errqueue_recv(d, m, flags);
 	it = (struct lt_iov){m->msg_iov, m->msg_iovlen, 0};
 	r = lt_unlikely(flags & MSG_OOB) ? lt_urg_recv(d, &it, (size_t)total, flags, &got)
 					 : lt_recv_iov(d, &it, (size_t)total, flags);

@@ -371,8 +371,6 @@ static ssize_t send_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 	ssize_t r;
 	int w;
 
-	if (lt_unlikely(flags & MSG_ZEROCOPY))
-		lt_explain(TAS_X_flag_zerocopy);
 	if (lt_unlikely(flags & MSG_OOB) && d->ctx->info->abi_minor < LT_URGENT_MINOR) {
 		lt_explain(TAS_X_refuse_oob);
 		return -EOPNOTSUPP;
@@ -413,10 +411,28 @@ static ssize_t send_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 	}
 }
 
+/* The data is copied, which the completion says if the program wants one; without SO_ZEROCOPY the flag
+ * means nothing. */
+static ssize_t send_zerocopy(
+	struct lt_desc *d, struct lt_iov *it, size_t total, int flags, bool *held)
+{
+	bool report = d->opts.zerocopy && total != 0;
+	ssize_t r;
+
+	lt_explain(TAS_X_flag_zerocopy);
+	if (report && lt_errqueue_full(d))
+		return -ENOBUFS;
+	r = send_held(d, it, total, flags, held);
+	if (report && r > 0)
+		lt_errqueue_sent(d);
+	return r;
+}
+
 ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags)
 {
 	bool held = false;
-	ssize_t r = send_held(d, it, total, flags, &held);
+	ssize_t r = lt_unlikely(flags & MSG_ZEROCOPY) ? send_zerocopy(d, it, total, flags, &held)
+						      : send_held(d, it, total, flags, &held);
 
 	if (lt_unlikely(held))
 		lt_desc_let_go(d);
@@ -477,14 +493,15 @@ static ssize_t send_msg(struct lt_desc *d, const struct msghdr *m, int flags)
 {
 	ssize_t total = lt_msg_total(m);
 	struct lt_iov it;
+	int err;
 
 	if (total < 0)
 		return total;
 	if (m->msg_name != NULL && m->msg_namelen != 0 && lt_bad(m->msg_name, 1))
 		return -EFAULT;
 	it = (struct lt_iov){m->msg_iov, m->msg_iovlen, 0};
-	if (lt_unlikely(m->msg_control != NULL && m->msg_controllen != 0))
-		lt_explain(TAS_X_flag_control);
+	if (lt_unlikely(m->msg_controllen != 0) && (err = lt_control_send(m)) != 0)
+		return err;
 	return lt_send_iov(d, &it, (size_t)total, flags);
 }
 

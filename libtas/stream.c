@@ -199,7 +199,7 @@ static uint32_t tx_events(struct lt_desc *d, uint32_t state, uint32_t flags, uin
 
 static bool error_untold(const struct lt_desc *d, uint32_t state, uint32_t flags)
 {
-	if (flags & LT_D_LEFT)
+	if ((flags & LT_D_LEFT) || lt_unlikely(lt_errqueue_any(d)))
 		return true;
 	return (state & TAS_SOCK_ERROR) && tas_load(&d->s->error) != 0 && !(flags & LT_D_ERR_TAKEN);
 }

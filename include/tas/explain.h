@@ -44,9 +44,9 @@
 	X(refuse_sendfile, "calls", "sendfile() refused: the source is no file that can be read at an offset")         \
 	X(refuse_splice, "calls", "splice() refused: no pipe of its own could be had")                               \
 	X(refuse_oob, "calls", "send with MSG_OOB refused: the service is too old for urgent data")                    \
-	X(flag_zerocopy, "calls", "MSG_ZEROCOPY without effect: the data was copied")                                  \
-	X(flag_errqueue, "calls", "MSG_ERRQUEUE: there is never anything in it")                                       \
-	X(flag_control, "calls", "control data of sendmsg() without effect")                                           \
+	X(flag_zerocopy, "calls", "MSG_ZEROCOPY: the data was copied all the same")                                    \
+	X(flag_errqueue, "calls", "MSG_ERRQUEUE: nothing was in it; neither time stamps nor ICMP errors ever are")     \
+	X(flag_control, "calls", "control data of sendmsg() refused: time stamps, a mark or priority of one packet")   \
 	X(option_ulp, "options", "TCP_ULP or SOL_TLS: TLS stays in the program")                                       \
 	X(option_cc, "options", "TCP_CONGESTION with an algorithm that tas lacks")                                      \
 	X(option_fastopen, "options", "TCP Fast Open without effect")                                                  \
@@ -57,7 +57,7 @@
 	X(option_device, "options", "SO_BINDTODEVICE, SO_MARK, SO_PRIORITY without effect")                            \
 	X(option_filter, "options", "socket filters without effect")                                                   \
 	X(option_timestamp, "options", "SO_TIMESTAMP and SO_TIMESTAMPING without effect")                              \
-	X(option_zerocopy, "options", "SO_ZEROCOPY without effect")                                                    \
+	X(option_zerocopy, "options", "SO_ZEROCOPY: data is copied, and completions say so")                           \
 	X(option_socket, "options", "other socket options without effect")                                             \
 	X(option_read, "options", "TCP options read that describe the kernel's socket, not the connection")            \
 	X(ioctl_kernel, "calls", "ioctl() that only the kernel's socket answered")                                     \
