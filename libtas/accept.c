@@ -326,6 +326,7 @@ static int accept_on(struct lt_desc *d, int fd, struct sockaddr *sa, socklen_t *
 	bool held = false;
 	int r, saved = errno;
 
+	lt_cancel_point();
 	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
 		return (int)lt_ret(-EINVAL);
 	tas_fetch_add(&d->users, 1u);

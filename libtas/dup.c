@@ -67,7 +67,8 @@ int lt_close(int fd)
 		errno = EBADF;
 		return -1;
 	}
-	lt_fd_drop(fd); /* also right when the number was closed behind our back and is something
+	lt_cancel_point(); /* nothing is closed then, as by libc's */
+	lt_fd_drop(fd);	   /* also right when the number was closed behind our back and is something
 			   else */
 	return lt_real.close(fd);
 }

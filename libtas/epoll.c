@@ -385,6 +385,7 @@ static int wait_any(struct lt_desc *d, int fd, struct epoll_event *ev, int max,
 	struct lt_epoll *ep = d->kind == LT_EPOLL ? lt_epoll_of(d) : NULL;
 	struct lt_ctx *c = lt_context();
 
+	lt_cancel_point();
 	if (c != NULL)
 		lt_settle(c);
 	if (ep == NULL || max <= 0 || lt_bad(ev, sizeof(*ev)) ||

@@ -9,6 +9,8 @@
 #ifndef LT_LT_H
 #define LT_LT_H
 
+#include <pthread.h>
+#include <sys/single_threaded.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -117,8 +119,8 @@ struct lt_desc {
 	uint32_t accepted;	   /* connections taken, so that the kernel half gets its turn */
 	uint32_t flow;		   /* LT_D_SHARED: the daemon's id of the connection */
 	uint32_t backoff_ns;	   /* how long the last claim after a vain wait was put off */
-	uint64_t errqueue;	   /* errqueue.c: first unreported send with MSG_ZEROCOPY, how many */
-	uint32_t late;		   /* what a handler above a send or receive left for its end */
+	uint64_t errqueue; /* errqueue.c: first unreported send with MSG_ZEROCOPY, how many */
+	uint32_t late;	   /* what a handler above a send or receive left for its end */
 	struct tas_listen *l;
 	struct lt_opts opts;
 };
@@ -331,6 +333,13 @@ long lt_futex_sleep(uint32_t *w, uint32_t val, uint64_t until_ns, bool restartab
 int lt_restart_fd(sigset_t *mask);
 int lt_restart_fd_woke(void); /* it was ready, and the handler has run: 0 = go on, or -EINTR */
 
+/* A call that need not sleep is a cancellation point all the same (pthreads(7)). Before any lock is taken. */
+static inline void lt_cancel_point(void)
+{
+	if (!__libc_single_threaded)
+		pthread_testcancel();
+}
+
 /* recv.c, send.c */
 struct lt_iov {
 	const struct iovec *v;
@@ -506,7 +515,7 @@ void lt_epoll_listening(struct lt_desc *d);
 void lt_epoll_close(struct lt_desc *d);
 void lt_epoll_forget(struct lt_desc *d); /* d is closed: leave every set */
 void lt_epoll_fork_child(void);
-bool lt_epoll_mixed(const struct lt_desc *d); /* sockets of ours are in the set */
+bool lt_epoll_mixed(const struct lt_desc *d);	/* sockets of ours are in the set */
 void lt_epoll_moved(struct lt_desc *d, int fd); /* d became the kernel's: so do its memberships */
 uint64_t lt_epoll_queues(struct lt_desc *d);
 void lt_epoll_watched(struct lt_desc *d); /* somebody polls the instance itself */
@@ -541,9 +550,9 @@ int lt_short_wait(struct lt_desc *d, uint64_t until_ns); /* a blocking send: as 
  * share.c: connections that several processes hold. A slot that the connection has left shows
  * MOVED; what follows then is -ESTALE inside libtas, and lt_claim() brings the connection back.
  */
-void lt_share_mark(void);		/* before fork: what may be used by others from now on */
-bool lt_share_one(struct lt_desc *d);	/* the same of one; false: it is still connecting, or over */
-bool lt_share_any(void);		/* something was marked */
+void lt_share_mark(void);	      /* before fork: what may be used by others from now on */
+bool lt_share_one(struct lt_desc *d); /* the same of one; false: it is still connecting, or over */
+bool lt_share_any(void);	      /* something was marked */
 bool lt_moved(const struct lt_desc *d); /* it has left, or is leaving, its slot */
 uint64_t lt_moved_tx(
 	const struct tas_sock *s, uint64_t head); /* of our tx_head: what was not heard */
@@ -571,9 +580,9 @@ static inline void lt_home(struct lt_desc *d)
  */
 int lt_pass(struct lt_desc *d, int fd);
 void lt_unpass(const struct lt_desc *d);
-bool lt_stays_open(int fd); /* over exec */
+bool lt_stays_open(int fd);		   /* over exec */
 void lt_explain_program(const char *name); /* that gets descriptors of ours: NULL = not known */
-void lt_received(int fd, uint32_t flags); /* TAS_PASS_MORE, or 0 */
+void lt_received(int fd, uint32_t flags);  /* TAS_PASS_MORE, or 0 */
 void lt_received_at_start(void);
 /* False also for what is no address: the kernel says EFAULT. */
 static inline bool lt_has_control(const struct msghdr *m)

@@ -316,12 +316,12 @@ ssize_t lt_recv_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flag
 	ssize_t r;
 	int got;
 
+	lt_cancel_point();
 	if (lt_unlikely(flags & MSG_ERRQUEUE))
 		return lt_errqueue_recv(d, NULL, flags);
 	if (lt_unlikely(flags & MSG_OOB))
 		return lt_urg_recv(d, it, total, flags, &got);
 	r = recv_held(d, it, total, flags, &held);
-
 	if (lt_unlikely(held))
 		lt_desc_let_go(d);
 	return r;

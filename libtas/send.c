@@ -431,9 +431,11 @@ static ssize_t send_zerocopy(
 ssize_t lt_send_iov(struct lt_desc *d, struct lt_iov *it, size_t total, int flags)
 {
 	bool held = false;
-	ssize_t r = lt_unlikely(flags & MSG_ZEROCOPY) ? send_zerocopy(d, it, total, flags, &held)
-						      : send_held(d, it, total, flags, &held);
+	ssize_t r;
 
+	lt_cancel_point();
+	r = lt_unlikely(flags & MSG_ZEROCOPY) ? send_zerocopy(d, it, total, flags, &held)
+					      : send_held(d, it, total, flags, &held);
 	if (lt_unlikely(held))
 		lt_desc_let_go(d);
 	return r;

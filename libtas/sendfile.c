@@ -5,6 +5,7 @@
  * taken, a transfer cut short by a full buffer or a signal returns its count. Owner: any thread, under
  * the slot's tx_lock while it reads.
  */
+#include <pthread.h>
 #include "lt.h"
 
 #define STEP	  65536u
@@ -86,6 +87,22 @@ static ssize_t transfer(struct lt_desc *d, int in, off_t off, size_t count, bool
 	return (ssize_t)done;
 }
 
+/* No cancellation point (pthreads(7)): only who may be cancelled anywhere may be in its sleep. */
+static ssize_t transfer_uncancelled(struct lt_desc *d, int in, off_t off, size_t count, bool *held)
+{
+	int type, state = PTHREAD_CANCEL_ENABLE;
+	ssize_t r;
+
+	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type);
+	if (type == PTHREAD_CANCEL_DEFERRED)
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	r = transfer(d, in, off, count, held);
+	if (type == PTHREAD_CANCEL_DEFERRED)
+		pthread_setcancelstate(state, NULL);
+	pthread_setcanceltype(type, NULL);
+	return r;
+}
+
 static ssize_t to_socket(struct lt_desc *d, int in, off_t *offset, size_t count)
 {
 	bool held = false;
@@ -99,7 +116,7 @@ static ssize_t to_socket(struct lt_desc *d, int in, off_t *offset, size_t count)
 		lt_explain(TAS_X_refuse_sendfile);
 		return offset != NULL ? -EINVAL : (off == -ESPIPE ? -EINVAL : off);
 	}
-	r = transfer(d, in, off, count < COUNT_MAX ? count : COUNT_MAX, &held);
+	r = transfer_uncancelled(d, in, off, count < COUNT_MAX ? count : COUNT_MAX, &held);
 	if (lt_unlikely(held))
 		lt_desc_let_go(d);
 	if (r == -EINVAL)

@@ -325,6 +325,7 @@ int lt_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t l
 {
 	int r, err;
 
+	lt_cancel_point();
 	d = lt_fd_check(fd);
 	if (len > sizeof(struct sockaddr_storage) || lt_bad(sa, len)) /* the kernel says which */
 		return lt_real.connect(fd, sa, len);

@@ -225,21 +225,6 @@ static void test_part_received(void)
 
 /* ---- a call that waits for room ---- */
 
-/* Until not a byte more goes in, also after a while. */
-static void fill_up(int fd)
-{
-	int quiet = 0;
-
-	while (quiet < 20) {
-		ssize_t r = send(fd, big, 65536, MSG_DONTWAIT);
-
-		if (r < 0)
-			r = send(fd, big, 1, MSG_DONTWAIT);
-		quiet = r < 0 ? quiet + 1 : 0;
-		usleep(r < 0 ? 10000 : 0);
-	}
-}
-
 /* send() of more than there is room for: how much went differs, that some did does not. */
 static void part(const char *label, int fd, int sig)
 {

@@ -7,28 +7,28 @@
 #include "peers.h"
 
 /* What the peer is asked for. */
-enum { OVER, ACCEPT, WORD, SHUT, RESET, DEAF };
+enum { PEER_OVER, PEER_ACCEPT, PEER_WORD, PEER_SHUT, PEER_RESET, PEER_DEAF };
 
 static struct sockaddr_in there; /* the peer's listener */
 static int filling[3] = {-1};	 /* connections that fill its queue */
 
-static void peer_obeys(void)
+static MAYBE void peer_obeys(void)
 {
 	struct linger lg = {1, 0};
 	int l = listen_here(0, 0), fd = -1, what;
 
-	while ((what = hear()) != OVER) {
+	while ((what = hear()) != PEER_OVER) {
 		switch (what) {
-		case ACCEPT:
+		case PEER_ACCEPT:
 			fd = accept(l, NULL, NULL);
 			break;
-		case WORD:
+		case PEER_WORD:
 			say_to(fd, "word");
 			break;
-		case SHUT:
+		case PEER_SHUT:
 			shutdown(fd, SHUT_WR);
 			break;
-		case RESET:
+		case PEER_RESET:
 			setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
 			close(fd);
 			break;
@@ -93,7 +93,7 @@ static int failing(void)
 {
 	int fd;
 
-	peer_do(DEAF);
+	peer_do(PEER_DEAF);
 	fd = fresh();
 	connect(fd, (struct sockaddr *)&there, sizeof(there));
 	await(fd, 0);
@@ -123,7 +123,7 @@ static int connected(void)
 
 	await(fd, POLLOUT);
 	CHECK(error_of(fd) == 0);
-	peer_do(ACCEPT);
+	peer_do(PEER_ACCEPT);
 	return fd;
 }
 
@@ -131,7 +131,7 @@ static int with_data(void)
 {
 	int fd = connected();
 
-	peer_do(WORD);
+	peer_do(PEER_WORD);
 	await_bytes(fd, 4);
 	return fd;
 }
@@ -140,7 +140,7 @@ static int peer_ended(void)
 {
 	int fd = connected();
 
-	peer_do(SHUT);
+	peer_do(PEER_SHUT);
 	await(fd, POLLRDHUP);
 	return fd;
 }
@@ -149,7 +149,7 @@ static int data_and_end(void)
 {
 	int fd = with_data();
 
-	peer_do(SHUT);
+	peer_do(PEER_SHUT);
 	await(fd, POLLRDHUP);
 	return fd;
 }
@@ -201,7 +201,7 @@ static int ended_first(void)
 {
 	int fd = shut_write();
 
-	peer_do(SHUT);
+	peer_do(PEER_SHUT);
 	await(fd, 0);
 	until_state(fd, TCP_CLOSE, TCP_TIME_WAIT);
 	return fd;
@@ -220,7 +220,7 @@ static int is_reset(void)
 {
 	int fd = connected();
 
-	peer_do(RESET);
+	peer_do(PEER_RESET);
 	await(fd, 0);
 	return fd;
 }
@@ -237,7 +237,7 @@ static int data_and_reset(void)
 {
 	int fd = with_data();
 
-	peer_do(RESET);
+	peer_do(PEER_RESET);
 	await(fd, 0);
 	return fd;
 }
@@ -291,7 +291,7 @@ static MAYBE void state_over(int fd)
 	close(fd);
 	for (k = 0; k < 3 && filling[0] >= 0; k++)
 		close(filling[k]);
-	tell(OVER);
+	tell(PEER_OVER);
 }
 
 #endif
