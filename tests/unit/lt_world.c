@@ -222,7 +222,8 @@ static bool exchange(int s)
 	struct cmsghdr *c;
 	int in = -1;
 
-	if (recvmsg(s, &h, 0) != (ssize_t)sizeof(a.m))
+	/* Not by the names that libtas may have taken. */
+	if (lt_sys3(SYS_recvmsg, s, &h, 0) != (long)sizeof(a.m))
 		return false;
 	c = CMSG_FIRSTHDR(&h);
 	if (c != NULL)
@@ -241,7 +242,7 @@ static bool exchange(int s)
 		ctl.align.cmsg_len = CMSG_LEN((size_t)a.nfds * sizeof(int));
 		memcpy(CMSG_DATA(&ctl.align), a.fds, (size_t)a.nfds * sizeof(int));
 	}
-	return sendmsg(s, &h, MSG_NOSIGNAL) == (ssize_t)sizeof(a.m);
+	return lt_sys3(SYS_sendmsg, s, &h, MSG_NOSIGNAL) == (long)sizeof(a.m);
 }
 
 static void *serve(void *arg)
