@@ -16,12 +16,6 @@
 #define LOOK_CALLS 64u
 #define SPIN_NS	   20000u
 
-/* How long a wait may last, in the two forms of the calls. */
-struct span {
-	bool forever, fine; /* fine: epoll_pwait2, nanoseconds */
-	uint64_t until_ns;
-};
-
 static uint32_t item_events(struct lt_item *it)
 {
 	uint32_t at = tas_load(&it->desc), ev;
@@ -136,23 +130,6 @@ static int sift(struct lt_epoll *ep, struct epoll_event *ev, int n)
 	return out;
 }
 
-static int kernel_wait(
-	int fd, struct epoll_event *ev, int max, const struct span *s, const sigset_t *mask)
-{
-	uint64_t now, left;
-	struct timespec ts;
-
-	if (s->forever)
-		return lt_real.epoll_pwait(fd, ev, max, -1, mask);
-	now = s->until_ns != 0 ? lt_now_ns() : 0;
-	left = s->until_ns > now ? s->until_ns - now : 0;
-	if (!s->fine)
-		return lt_real.epoll_pwait(fd, ev, max, (int)((left + 999999) / 1000000), mask);
-	ts.tv_sec = (time_t)(left / 1000000000u);
-	ts.tv_nsec = (long)(left % 1000000000u);
-	return lt_real.epoll_pwait2(fd, ev, max, &ts, mask);
-}
-
 static bool look_due(struct lt_epoll *ep)
 {
 	uint64_t now;
@@ -170,12 +147,12 @@ static bool look_due(struct lt_epoll *ep)
 /* What there is now, without sleeping. < 0: the kernel's error. */
 static int look(struct lt_epoll *ep, int fd, struct epoll_event *ev, int max)
 {
-	const struct span now = {false, false, 0};
+	const struct lt_span now = {false, false, 0};
 	int k = 0, n;
 
 	if (!look_due(ep))
 		return take_ready(ep, ev, max);
-	k = kernel_wait(fd, ev, max, &now, NULL);
+	k = lt_kernel_wait(fd, ev, max, &now, NULL);
 	if (k < 0)
 		return k;
 	k = sift(ep, ev, k);
@@ -268,19 +245,19 @@ static bool may_sleep(struct nap *nap, int fd)
 /* Sleeps no longer than connections that wait for memory allow; *again: it is not the program's time
  * that is over. */
 static int wait_bounded(const struct lt_ctx *c, int fd, struct epoll_event *ev, int max,
-	const struct span *s, const sigset_t *mask, bool *again)
+	const struct lt_span *s, const sigset_t *mask, bool *again)
 {
 	uint64_t retry_ns = c != NULL ? lt_short_until(c) : 0;
-	struct span cut = {false, s->fine, retry_ns};
+	struct lt_span cut = {false, s->fine, retry_ns};
 	bool shorter = retry_ns != 0 && (s->forever || s->until_ns > retry_ns);
-	int n = kernel_wait(fd, ev, max, shorter ? &cut : s, mask);
+	int n = lt_kernel_wait(fd, ev, max, shorter ? &cut : s, mask);
 
 	*again = n > 0 || shorter;
 	return n;
 }
 
 static int look_and_sleep(struct nap *nap, int fd, struct epoll_event *ev, int max,
-	const struct span *s, const sigset_t *mask, bool *again)
+	const struct lt_span *s, const sigset_t *mask, bool *again)
 {
 	int n;
 
@@ -293,8 +270,8 @@ static int look_and_sleep(struct nap *nap, int fd, struct epoll_event *ev, int m
 
 /* Sleeps in the kernel's instance. Events of the program, or -1; *again: news of ours may have
  * come. */
-static int sleep_in(struct nap *nap, int fd, struct epoll_event *ev, int max, const struct span *s,
-	const sigset_t *mask, bool *again)
+static int sleep_in(struct nap *nap, int fd, struct epoll_event *ev, int max,
+	const struct lt_span *s, const sigset_t *mask, bool *again)
 {
 	int n;
 
@@ -312,29 +289,29 @@ static int sleep_in(struct nap *nap, int fd, struct epoll_event *ev, int max, co
 	return n;
 }
 
-static bool over(const struct span *s)
+static bool over(const struct lt_span *s)
 {
 	return !s->forever && (s->until_ns == 0 || lt_now_ns() >= s->until_ns);
 }
 
 /* Not for ever: a connection that another process uses may be free again (share.c). */
 static int sleep_and_fetch(struct nap *nap, int fd, struct epoll_event *ev, int max,
-	const struct span *s, const sigset_t *mask, bool *again)
+	const struct lt_span *s, const sigset_t *mask, bool *again)
 {
-	struct span slice = *s;
+	struct lt_span slice = *s;
 	uint64_t end = lt_now_ns() + LT_SHARE_SLICE_NS;
 	int n;
 
 	lt_share_fetch();
 	if (s->forever || s->until_ns > end)
-		slice = (struct span){.until_ns = end};
+		slice = (struct lt_span){.until_ns = end};
 	n = sleep_in(nap, fd, ev, max, &slice, mask, again);
 	*again = true; /* the caller knows when it is over */
 	return n;
 }
 
-static int wait_loop(struct nap *nap, int fd, struct epoll_event *ev, int max, const struct span *s,
-	const sigset_t *mask)
+static int wait_loop(struct nap *nap, int fd, struct epoll_event *ev, int max,
+	const struct lt_span *s, const sigset_t *mask)
 {
 	struct lt_epoll *ep = nap->ep;
 	bool again;
@@ -364,7 +341,7 @@ static int wait_loop(struct nap *nap, int fd, struct epoll_event *ev, int max, c
 }
 
 static int wait_in(struct lt_desc *d, struct lt_epoll *ep, int fd, struct epoll_event *ev, int max,
-	const struct span *s, const sigset_t *mask)
+	const struct lt_span *s, const sigset_t *mask)
 {
 	struct nap nap = {.ep = ep, .d = d};
 	int n = wait_loop(&nap, fd, ev, max, s, mask), err = errno;
@@ -379,41 +356,99 @@ static int wait_in(struct lt_desc *d, struct lt_epoll *ep, int fd, struct epoll_
 	return n;
 }
 
+static void not_asleep(void *arg)
+{
+	struct lt_desc *d = arg;
+
+	tas_fetch_add(&lt_epoll_of(d)->sleepers, ~0u);
+	lt_desc_let_go(d);
+}
+
+/* Counted before it looks whether there is anything of ours (I1), and held as in may_sleep(). */
+static int sleep_among_kernels(struct lt_desc *d, int fd, struct epoll_event *ev, int max,
+	const struct lt_span *s, const sigset_t *mask)
+{
+	struct lt_epoll *ep = lt_epoll_of(d);
+	int n = 0, err;
+
+	if (!lt_desc_hold(d))
+		return (int)lt_ret(-EBADF);
+	tas_fetch_add(&ep->sleepers, 1u);
+	TAS_YIELD();
+	if (tas_load(&ep->nitems) == 0) {
+		pthread_cleanup_push(not_asleep, d);
+		n = lt_kernel_wait(fd, ev, max, s, mask);
+		pthread_cleanup_pop(0);
+	}
+	err = errno;
+	not_asleep(d);
+	errno = err;
+	return n;
+}
+
+/*
+ * An instance that holds the kernel's descriptors alone: true when *n is the answer. Should it gain one of
+ * ours meanwhile, whoever adds it finds us counted, and the eventfd of its queue ends the sleep: then false.
+ */
+static bool only_kernels(struct lt_desc *d, struct lt_epoll *ep, int fd, struct epoll_event *ev,
+	int max, const struct lt_span *s, const sigset_t *mask, int *n)
+{
+	int r = sleep_among_kernels(d, fd, ev, max, s, mask);
+
+	*n = r > 0 ? sift(ep, ev, r) : r;
+	return *n != 0 || (r == 0 && tas_load(&ep->nitems) == 0);
+}
+
 static int wait_any(struct lt_desc *d, int fd, struct epoll_event *ev, int max,
-	const struct span *s, const sigset_t *mask)
+	const struct lt_span *s, const sigset_t *mask)
 {
 	struct lt_epoll *ep = d->kind == LT_EPOLL ? lt_epoll_of(d) : NULL;
 	struct lt_ctx *c = lt_context();
+	int n;
 
 	lt_cancel_point();
 	if (c != NULL)
 		lt_settle(c);
 	if (ep == NULL || max <= 0 || lt_bad(ev, sizeof(*ev)) ||
 		(mask != NULL && lt_bad(mask, sizeof(long))))
-		return kernel_wait(fd, ev, max, s, mask);
+		return lt_kernel_wait(fd, ev, max, s, mask);
 	lt_epoll_seen(ep, fd);
+	if (tas_load(&ep->nitems) == 0 && !tas_load(&ep->nested) &&
+		only_kernels(d, ep, fd, ev, max, s, mask, &n))
+		return n;
 	return wait_in(d, ep, fd, ev, max, s, mask);
 }
 
 int lt_epoll_pwait(struct lt_desc *d, int fd, struct epoll_event *ev, int max, int timeout,
 	const sigset_t *mask)
 {
-	struct span s = {.forever = timeout < 0};
+	struct lt_span s = {.forever = timeout < 0};
 
 	if (timeout > 0)
 		s.until_ns = lt_now_ns() + (uint64_t)timeout * 1000000u;
 	return wait_any(d, fd, ev, max, &s, mask);
 }
 
+/* A look at an instance that holds the kernel's descriptors alone costs next to nothing more. */
 int lt_epoll_wait(struct lt_desc *d, int fd, struct epoll_event *ev, int max, int timeout)
 {
-	return lt_epoll_pwait(d, fd, ev, max, timeout, NULL);
+	struct lt_epoll *ep = lt_epoll_of(d);
+	struct lt_ctx *c;
+	int n;
+
+	if (timeout != 0 || ep == NULL || tas_load(&ep->nitems) != 0 || lt_bad(ev, sizeof(*ev)))
+		return lt_epoll_pwait(d, fd, ev, max, timeout, NULL);
+	c = lt_context();
+	if (c != NULL)
+		lt_settle(c);
+	n = lt_real.epoll_wait(fd, ev, max, 0);
+	return n > 0 ? sift(ep, ev, n) : n;
 }
 
 int lt_epoll_pwait2(struct lt_desc *d, int fd, struct epoll_event *ev, int max,
 	const struct timespec *timeout, const sigset_t *mask)
 {
-	struct span s = {.forever = timeout == NULL, .fine = true};
+	struct lt_span s = {.forever = timeout == NULL, .fine = true};
 
 	if (timeout != NULL && lt_bad(timeout, sizeof(*timeout)))
 		return (int)lt_ret(-EFAULT);

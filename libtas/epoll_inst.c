@@ -59,11 +59,6 @@ bool lt_epoll_is_tag(uint64_t data, uint32_t *item_plus_1)
 	return tags != NULL && off <= nitems_max;
 }
 
-struct lt_epoll *lt_epoll_of(const struct lt_desc *d)
-{
-	return d->epoll == 0 ? NULL : &lt_epolls[d->epoll - 1];
-}
-
 bool lt_epoll_mixed(const struct lt_desc *d)
 {
 	const struct lt_epoll *ep = lt_epoll_of(d);
@@ -113,6 +108,30 @@ long lt_epoll_kernel(const struct lt_epoll *ep, int op, int fd, uint32_t events,
 	struct epoll_event ev = {.events = events, .data.u64 = data};
 
 	return lt_sys4(SYS_epoll_ctl, ep->fd, op, fd, &ev);
+}
+
+/* Without a mask by epoll_wait(2): the other costs 100 cycles more. */
+int lt_kernel_wait(
+	int fd, struct epoll_event *ev, int max, const struct lt_span *s, const sigset_t *mask)
+{
+	uint64_t now, left;
+	struct timespec ts;
+	int ms = -1;
+
+	if (s->until_ns != 0 || (s->fine && !s->forever)) {
+		now = lt_now_ns();
+		left = s->until_ns > now ? s->until_ns - now : 0;
+		if (s->fine) {
+			ts.tv_sec = (time_t)(left / 1000000000u);
+			ts.tv_nsec = (long)(left % 1000000000u);
+			return lt_real.epoll_pwait2(fd, ev, max, &ts, mask);
+		}
+		ms = (int)((left + 999999) / 1000000);
+	} else if (!s->forever) {
+		ms = 0;
+	}
+	return mask == NULL ? lt_real.epoll_wait(fd, ev, max, ms)
+			    : lt_real.epoll_pwait(fd, ev, max, ms, mask);
 }
 
 void lt_epoll_kick(const struct lt_epoll *ep)

@@ -8,7 +8,11 @@
 #include "epoll.h"
 #include "lt.h"
 
-struct lt_epoll *lt_epoll_of(const struct lt_desc *d);
+static inline struct lt_epoll *lt_epoll_of(const struct lt_desc *d)
+{
+	return d->epoll == 0 ? NULL : &lt_epolls[d->epoll - 1];
+}
+
 /* The program names the instance by fd: what we do to it goes there, since the one it was made with
  * may have been dup()ed and closed. */
 static inline void lt_epoll_seen(struct lt_epoll *ep, int fd)
@@ -30,6 +34,14 @@ void lt_epoll_refresh(struct lt_epoll *ep);
 void lt_epoll_stir(struct lt_epoll *ep);
 /* epoll_ctl on the kernel's instance; >= 0 or -errno. */
 long lt_epoll_kernel(const struct lt_epoll *ep, int op, int fd, uint32_t events, uint64_t data);
+/* How long a wait may last, in the two forms of the calls. */
+struct lt_span {
+	bool forever, fine; /* fine: epoll_pwait2, nanoseconds */
+	uint64_t until_ns;
+};
+/* epoll_wait() on the kernel's instance. */
+int lt_kernel_wait(
+	int fd, struct epoll_event *ev, int max, const struct lt_span *s, const sigset_t *mask);
 uint32_t lt_item_get(void); /* zeroed; LT_NONE when there are no more */
 void lt_item_put(uint32_t i);
 void lt_epoll_put(uint32_t i);

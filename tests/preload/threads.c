@@ -271,6 +271,40 @@ static void test_cancel_poll(void)
 	close(ep);
 }
 
+/* Two threads asleep in a set of the kernel's descriptors alone; then a connection is added. Each of its news wakes one. */
+static void test_added_to_two(void)
+{
+	int l = listen_here(0, 4), fd = connection(l, 0), set = epoll_create1(0);
+	struct epoll_event ev = {.events = EPOLLIN}, et = {.events = EPOLLIN | EPOLLET};
+	struct thread t[2];
+	int i, p[2], left;
+
+	CHECK(pipe(p) == 0 && epoll_ctl(set, EPOLL_CTL_ADD, p[0], &ev) == 0);
+	for (i = 0; i < 2; i++) {
+		t[i] = (struct thread){.call = in_epoll, .fd = set};
+		start(&t[i]);
+	}
+	CHECK(epoll_ctl(set, EPOLL_CTL_ADD, fd, &et) == 0);
+	for (left = 2; left > 0; left--) {
+		ask(SEND, 0);
+		while (!__atomic_load_n(&t[0].done, __ATOMIC_ACQUIRE) +
+				!__atomic_load_n(&t[1].done, __ATOMIC_ACQUIRE) >=
+			left)
+			usleep(1000);
+		out("%d still asleep", left - 1);
+	}
+	for (i = 0; i < 2; i++) {
+		finish(&t[i]);
+		out("events %d %s", (int)t[i].r, bits((unsigned)t[i].events));
+	}
+	ask(END, 0);
+	close(set);
+	close(p[0]);
+	close(p[1]);
+	close(fd);
+	close(l);
+}
+
 static const struct tcase cases[] = {
 	{"second_edge", test_second_edge, peer_steps},
 	{"second_oneshot", test_second_oneshot, peer_steps},
@@ -279,6 +313,7 @@ static const struct tcase cases[] = {
 	{"shutdown_close_accept", test_shutdown_close_accept, peer_steps},
 	{"cancel_accept", test_cancel_accept, peer_steps},
 	{"cancel_poll", test_cancel_poll, peer_steps},
+	{"added_to_two", test_added_to_two, peer_steps},
 };
 
 int main(int argc, char **argv)
