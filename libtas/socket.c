@@ -85,23 +85,44 @@ static bool may_bind(const struct lt_desc *d)
 	return !lt_is_connected(d) || (lt_conn_state(d) & TAS_SOCK_ERROR);
 }
 
+/* An address that the kernel does not have. The program finds IP_FREEBIND afterwards as it left it. */
+static int bind_anywhere(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	int one = 1, was = 1, r, saved;
+	unsigned size = sizeof(was);
+
+	lt_sys_getsockopt(fd, IPPROTO_IP, IP_FREEBIND, &was, &size);
+	lt_sys_setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
+	r = lt_real.bind(fd, sa, len);
+	saved = errno;
+	if (!was)
+		lt_sys_setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &was, sizeof(was));
+	errno = saved;
+	return r;
+}
+
+/* Is it one that tas serves? Then the kernel need not have it. */
+static bool binds_here(const struct lt_desc *d, const struct sockaddr *sa, socklen_t len)
+{
+	struct lt_ctx *c;
+	uint8_t addr[16];
+	uint16_t port;
+
+	if (d->kind == LT_LISTEN || !lt_addr_get(sa, len, addr, &port) || lt_addr_any(addr))
+		return false;
+	c = lt_context_get();
+	return c != NULL && lt_place_local(c, addr) == LT_TAS;
+}
+
 /* The kernel takes part in every bind: it decides conflicts, privileged ports and reuse for both
  * stacks. */
 int lt_bind(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
 {
-	uint8_t addr[16];
-	uint16_t port;
-	struct lt_ctx *c;
-	int one = 1, r;
+	int r;
 
 	if (!may_bind(d))
 		return (int)lt_ret(-EINVAL);
-	if (d->kind != LT_LISTEN && lt_addr_get(sa, len, addr, &port) && !lt_addr_any(addr)) {
-		c = lt_context_get();
-		if (c != NULL && lt_place_local(c, addr) == LT_TAS)
-			lt_sys_setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
-	}
-	r = lt_real.bind(fd, sa, len);
+	r = binds_here(d, sa, len) ? bind_anywhere(fd, sa, len) : lt_real.bind(fd, sa, len);
 	if (r == 0 && d->kind == LT_CONN)
 		bound_name(d, fd);
 	return r;

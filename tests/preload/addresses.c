@@ -111,7 +111,44 @@ static void test_reuseport(void)
 	close(c);
 }
 
+/* What a program has not asked for it does not find: HAProxy asks before it takes a listener over. */
+static void test_freebind(void)
+{
+	struct sockaddr_in sa = address(false, 0);
+	socklen_t len = sizeof(int);
+	int asked, l, v;
+
+	for (asked = 0; asked < 2; asked++) {
+		l = socket(AF_INET, SOCK_STREAM, 0);
+		CHECK(setsockopt(l, IPPROTO_IP, IP_FREEBIND, &asked, sizeof(asked)) == 0);
+		CHECK(bind(l, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+		CHECK(getsockopt(l, IPPROTO_IP, IP_FREEBIND, &v, &len) == 0);
+		out("bound %d", v);
+		CHECK(listen(l, 16) == 0);
+		CHECK(getsockopt(l, IPPROTO_IP, IP_FREEBIND, &v, &len) == 0);
+		out("listening %d", v);
+		tell(port_of(l));
+		serve_one(l);
+		out("peer got %d", hear());
+		close(l);
+	}
+}
+
+static void peer_pings_twice(void)
+{
+	char buf[4];
+	int i, fd;
+
+	for (i = 0; i < 2; i++) {
+		fd = connect_there();
+		say_to(fd, "ping");
+		tell((int)recv(fd, buf, 4, MSG_WAITALL));
+		close(fd);
+	}
+}
+
 static const struct tcase cases[] = {
+	{"freebind", test_freebind, peer_pings_twice},
 	{"wildcard", test_wildcard, peer_wildcard},
 	{"dual_stack", test_dual_stack, peer_wait},
 	{"connect_mapped", test_connect_mapped, peer_accept_wait},

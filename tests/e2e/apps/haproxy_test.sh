@@ -1,5 +1,6 @@
 #!/bin/bash
-# HAProxy under tas: http and tcp mode (with and without splice), backends on the kernel and on tas, master-worker mode. Bodies both ways, every byte compared.
+# HAProxy under tas: http and tcp mode (with and without splice), backends on the kernel and on tas, master-worker mode and seamless
+# reload (expose-fd listeners) under load. Bodies both ways, every byte compared.
 . "$(dirname "$0")/../../lib/e2e.sh"
 . "$LIB/apps.sh"
 watchdog 120
@@ -18,7 +19,7 @@ haproxy_conf() { # haproxy_conf ADDRESS
 		global
 			maxconn 2000
 			nbthread 2
-			stats socket $T/haproxy.sock mode 600 level admin
+			stats socket $T/haproxy.sock mode 600 level admin expose-fd listeners
 		defaults
 			timeout connect 20s
 			timeout client 40s
@@ -66,10 +67,27 @@ check() { # check ADDRESS
 	done
 }
 
+# The new workers fetch the old ones' listeners over the UNIX socket: no connection is refused, none is lost.
+reload_under_load() {
+	local load reloads=0
+	spawn load "${KERNEL[@]}" "$(tool http_load)" $TAS_IP 82 /4000 "$T/www/4000" 4 5
+	load=$PID
+	while alive "$load"; do
+		kill -USR2 "$HAPROXY"
+		reloads=$((reloads + 1))
+		sleep 1
+	done
+	finish "$load" 30 || fail "the client ended with $?"
+	say "$reloads reloads: $(grep '^{' "$T/load.log")"
+	! grep -E '"(refused|connect_other|reset|empty|short|wrong|stuck)": [1-9]' "$T/load.log" || fail "requests failed"
+	grep -qE '"ok": [1-9]' "$T/load.log" || fail "no request succeeded"
+}
+
 haproxy_conf $TAS_IP
 haproxy_run "${TAS[@]}"
 check $TAS_IP
 say "http, tcp, splice: ok"
+reload_under_load
 stopped "$HAPROXY"
 haproxy_conf $PEER_IP
 haproxy_run "${KERNEL[@]}"
