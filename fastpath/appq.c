@@ -78,6 +78,8 @@ static void set_flags(struct fp_flow *f, struct fp_flow_cold *c, uint32_t want)
 		f->flags |= FP_F_NODELAY;
 	if (want & TAS_SOCK_CORK)
 		f->flags |= FP_F_CORK;
+	if (want & TAS_SOCK_SHUT_RD)
+		c->state |= TAS_SOCK_RX_SHUT;
 	if (want & (TAS_SOCK_SHUT_WR | TAS_SOCK_CLOSED)) {
 		f->flags |= FP_F_TX_SHUT;
 		c->state |= TAS_SOCK_TX_SHUT;

@@ -469,7 +469,12 @@ int lt_listen_decide(struct lt_desc *d, int fd, int backlog);
 /* An undecided description whose handle listens already (inherited over exec): ours if the daemon says so. */
 void lt_listen_join(struct lt_desc *d, int fd, uint32_t flags); /* of JOIN */
 
+/* common.c: what holders have in common, through the handle */
+void lt_common_leave(struct lt_desc *d, int fd); /* d is shared from now on; fd: -1 = not known */
+void lt_common_recall(struct lt_desc *d);	 /* d is claimed: another may have set something */
+
 /* opt.c */
+void lt_opts_settle(struct lt_desc *d, int fd); /* the handle learns what was inherited */
 void lt_opts_init(struct lt_opts *o);
 void lt_opts_inherit(struct lt_desc *d, const struct lt_opts *from);
 /* SETOPT about d, an undecided socket has nobody to be told. 0 or -errno. */

@@ -193,8 +193,12 @@ int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *va
 	uint64_t news = 0;
 	int r;
 
-	if (set_quickly(d, level, name, val, len))
+	if (set_quickly(d, level, name, val, len)) {
+		if (lt_unlikely(lt_flags(d) & LT_D_SHARED)) /* others look there (common.c) */
+			lt_sys_setsockopt(fd, level, name, val, len);
+		lt_home(d); /* ... when they claim it */
 		return 0;
+	}
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
 		return lt_congestion_set(d, fd, val, len);
 	r = lt_real.setsockopt(fd, level, name, val, len);
@@ -212,6 +216,7 @@ int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *va
 		d->opts.wire.tos = (uint32_t)int_value(val, len) & 0xff;
 		news = TAS_OPT_WORD(tos);
 	}
+	lt_home(d);
 	if (news != 0)
 		lt_opts_tell(d, news);
 	return r;
@@ -267,6 +272,12 @@ static void settle_handle(struct lt_desc *d, int fd)
 			lt_sys_setsockopt(fd, set[i].level, set[i].name, &set[i].v, sizeof(int));
 }
 
+void lt_opts_settle(struct lt_desc *d, int fd)
+{
+	if (tas_fetch_and(&d->flags, ~LT_D_INHERITED) & LT_D_INHERITED)
+		settle_handle(d, fd);
+}
+
 int lt_getsockopt(struct lt_desc *d, int fd, int level, int name, void *val, socklen_t *len)
 {
 	int v;
@@ -294,8 +305,7 @@ int lt_getsockopt(struct lt_desc *d, int fd, int level, int name, void *val, soc
 	}
 	if (level == IPPROTO_TCP)
 		lt_explain(TAS_X_option_read);
-	if (tas_fetch_and(&d->flags, ~LT_D_INHERITED) & LT_D_INHERITED)
-		settle_handle(d, fd);
+	lt_opts_settle(d, fd);
 	return lt_real.getsockopt(fd, level, name, val, len);
 }
 
@@ -305,6 +315,7 @@ static void note_nonblock(struct lt_desc *d, bool on)
 		tas_fetch_or(&d->flags, LT_D_NONBLOCK);
 	else
 		tas_fetch_and(&d->flags, ~LT_D_NONBLOCK);
+	lt_home(d);
 }
 
 static int set_flags(struct lt_desc *d, int fd, unsigned long fl)

@@ -262,9 +262,14 @@ static int wait_more(struct lt_desc *d, uint32_t life, size_t done, size_t low, 
 	return lt_conn_wait(d, life, what, need, until, held);
 }
 
+static bool waits(const struct lt_desc *d, int flags)
+{
+	return !(flags & MSG_DONTWAIT) && !(lt_flags(d) & LT_D_NONBLOCK);
+}
+
 static ssize_t recv_held(struct lt_desc *d, struct lt_iov *it, size_t total, int flags, bool *held)
 {
-	bool wait = !(flags & MSG_DONTWAIT) && !(lt_flags(d) & LT_D_NONBLOCK);
+	bool wait = waits(d, flags);
 	size_t done = 0, low = low_water(d, total, flags);
 	uint32_t life = tas_load_acq(&d->life);
 	uint64_t until = 0;
@@ -278,6 +283,10 @@ static ssize_t recv_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 		r = look(d, life, it, flags & MSG_PEEK ? total : total - done, flags);
 		if (r == -ESTALE) {
 			r = slept ? lt_claim_again(d, life) : lt_claim(d, life);
+			if (r == 0 && !slept) { /* another holder may have set something */
+				wait = waits(d, flags);
+				low = low_water(d, total, flags);
+			}
 			if (r == 0)
 				continue;
 		}

@@ -362,9 +362,14 @@ static bool in_handshake(const struct lt_desc *d)
 	return (lt_flags(d) & LT_D_CONNECTING) && !lt_conn_bound(d);
 }
 
+static bool waits(const struct lt_desc *d, int flags)
+{
+	return !(flags & MSG_DONTWAIT) && !(lt_flags(d) & LT_D_NONBLOCK);
+}
+
 static ssize_t send_held(struct lt_desc *d, struct lt_iov *it, size_t total, int flags, bool *held)
 {
-	bool wait = !(flags & MSG_DONTWAIT) && !(lt_flags(d) & LT_D_NONBLOCK);
+	bool wait = waits(d, flags);
 	uint32_t life = tas_load_acq(&d->life);
 	uint64_t until = 0;
 	size_t done = 0;
@@ -380,6 +385,8 @@ static ssize_t send_held(struct lt_desc *d, struct lt_iov *it, size_t total, int
 		r = append(d, life, it, total - done, flags);
 		if (r == -ESTALE) {
 			r = lt_claim(d, life);
+			if (r == 0 && until == 0) /* another holder may have set something */
+				wait = waits(d, flags);
 			if (r == 0)
 				continue;
 		}

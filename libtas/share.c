@@ -66,7 +66,7 @@ uint64_t lt_moved_rx(const struct tas_sock *s, uint64_t tail)
 
 /* ---- fork ---- */
 
-static void mark(struct lt_desc *d)
+static void mark(struct lt_desc *d, int fd)
 {
 	struct tas_sock *s = d->s;
 	int rx, tx;
@@ -78,6 +78,7 @@ static void mark(struct lt_desc *d)
 	tas_store(&any_marked, 1u);
 	if (lt_flags(d) & LT_D_SHARED) /* by an earlier fork, or inherited over exec */
 		return;
+	lt_common_leave(d, fd);
 	rx = lt_lock(
 		&s->rx_lock); /* whoever is in the middle of a copy has looked at the flag already */
 	tx = lt_lock(&s->tx_lock);
@@ -93,7 +94,7 @@ static void mark(struct lt_desc *d)
 bool lt_share_one(struct lt_desc *d)
 {
 	if (tas_load_acq(&d->kind) == LT_CONN)
-		mark(d);
+		mark(d, -1);
 	return (lt_flags(d) & LT_D_SHARED) != 0;
 }
 
@@ -105,7 +106,7 @@ void lt_share_mark(void)
 	for (fd = 0; fd < n; fd++) {
 		d = lt_fd_get((int)fd);
 		if (d != NULL && tas_load_acq(&d->kind) == LT_CONN)
-			mark(d);
+			mark(d, (int)fd);
 		else if (d != NULL && tas_load(&d->kind) == LT_AWAY)
 			tas_store(&any_marked, 1u);
 	}
@@ -174,6 +175,8 @@ static void go_on(struct lt_ctx *c, struct lt_desc *d, uint32_t slot, struct tas
 	if (tas_load(&s->state) &
 		TAS_SOCK_TX_SHUT) /* by another holder, or the program before exec() */
 		tas_fetch_or(&d->flags, LT_D_SHUT_WR);
+	if (tas_load(&s->state) & TAS_SOCK_RX_SHUT)
+		tas_fetch_or(&d->flags, LT_D_SHUT_RD);
 	tas_fetch_and(
 		&d->flags, ~LT_D_STARVED); /* lt_short_retry() would look for it in the old slot */
 	d->ctx = c;
@@ -207,6 +210,7 @@ static int bring(struct lt_ctx *c, struct lt_desc *d)
 	if (slot == LT_NONE)
 		return -ENOBUFS;
 	s = &c->socks[slot];
+	lt_common_recall(d);
 	ask(c, d, slot, s);
 	if (d->kind == LT_CONN)
 		change_slot(c, d, slot, s);

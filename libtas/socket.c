@@ -367,6 +367,14 @@ static void note_shut(struct lt_desc *d, int how)
 		tas_fetch_or(&d->flags, LT_D_SHUT_WR);
 }
 
+/* The next holder is told, by the core: also one that sleeps, and had the connection until now. */
+static void shut_reading(struct lt_desc *d)
+{
+	do {
+		lt_conn_want(d, TAS_SOCK_SHUT_RD, 0);
+	} while (lt_unlikely(lt_moved(d)) && lt_claim(d, tas_load(&d->life)) == 0);
+}
+
 int lt_shutdown(struct lt_desc *d, int fd, int how)
 {
 	d = lt_fd_check(fd);
@@ -393,6 +401,8 @@ int lt_shutdown(struct lt_desc *d, int fd, int how)
 		return (int)lt_ret(-ENOTCONN);
 	tas_fetch_and(&d->flags, ~LT_D_CONNECTING);
 	note_shut(d, how);
+	if (how != SHUT_WR)
+		shut_reading(d);
 	if (how != SHUT_RD)
 		lt_tx_finish(d, TAS_SOCK_SHUT_WR);
 	lt_conn_wake(d);

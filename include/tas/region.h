@@ -86,6 +86,7 @@ static_assert(offsetof(struct tas_region, rx_wanted) == 192, "run-time line star
 #define TAS_SOCK_MOVING	    0x0080u /* another holder claims the connection: wait for MOVED */
 #define TAS_SOCK_MOVED	    0x0100u /* it has left this slot; what A said up to rx_kept and tx_limit was heard */
 #define TAS_SOCK_TX_SHUT    0x0200u /* a holder has ended the stream: whoever has it next adds nothing */
+#define TAS_SOCK_RX_SHUT    0x0400u /* a holder has shut down reading */
 
 /* tas_sock.want bits, written by A. */
 #define TAS_SOCK_SHUT_WR  0x0001u /* tx_head is final: send FIN after it */
@@ -94,6 +95,7 @@ static_assert(offsetof(struct tas_region, rx_wanted) == 192, "run-time line star
 #define TAS_SOCK_TAKE	  0x0008u /* bind flow take_flow (accepted) to this slot */
 #define TAS_SOCK_NODELAY  0x0020u /* send partial segments at once */
 #define TAS_SOCK_CORK	  0x0040u /* hold partial segments (up to 200 ms) */
+#define TAS_SOCK_SHUT_RD  0x0080u /* reading is shut down: the next holder is told (RX_SHUT) */
 
 /* tas_sock.urgent bits, written by A. */
 #define TAS_URGENT_SENT	 0x1u /* tx_up */
