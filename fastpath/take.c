@@ -138,8 +138,10 @@ static int hear_what_decides(
 	return 1;
 }
 
-/* The connection does not exist (any more) or is another's: the slot answers with an error under
- * that gen. */
+/*
+ * The connection does not exist (any more) or is another's: the slot answers with an error under that gen. For who has just
+ * accepted it, its peer has reset it: no other error of accept's connections is known to programs.
+ */
 static void refuse(
 	struct fp_core *core, struct fp_app *app, uint32_t slot, uint32_t gen, uint32_t want)
 {
@@ -150,7 +152,7 @@ static void refuse(
 	if (!tas_cas(&app->slot_flow[slot], &none, FP_FLOW_HELD))
 		return;
 	sh->slots[slot].gen = gen;
-	fp_slot_dead(core, app, slot, TAS_SOCK_OPEN, ECONNABORTED, TAS_CHUNK_NONE);
+	fp_slot_dead(core, app, slot, TAS_SOCK_OPEN, ECONNRESET, TAS_CHUNK_NONE);
 	if (want & TAS_SOCK_CLOSED)
 		fp_slot_forget(core, app, slot);
 	tas_store_rel(&s->gen, gen);

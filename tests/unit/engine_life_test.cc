@@ -177,7 +177,7 @@ TEST(Take, AnotherProgramsConnectionIsRefused)
 	t.e.run();
 	EXPECT_EQ(t.e.cnt().refuse_take, 1u);
 	EXPECT_EQ(s.state() & TAS_SOCK_ERROR, TAS_SOCK_ERROR);
-	EXPECT_EQ(s.s().error, (uint32_t)ECONNABORTED);
+	EXPECT_EQ(s.s().error, (uint32_t)ECONNRESET);
 	EXPECT_EQ(t.c.f().app, FP_APP_NONE);
 	Socket honest(t.p, 4, 77);
 	honest.take(5);
@@ -303,7 +303,7 @@ TEST(Take, FlowThatDiesWhileItsTakeWaitsForMemoryAnswersWithAnError)
 	t.e.pass(5000000);
 	EXPECT_TRUE(t.p.heard(4));
 	EXPECT_EQ(t.s.state(), TAS_SOCK_OPEN | TAS_SOCK_ERROR);
-	EXPECT_EQ(t.s.s().error, (uint32_t)ECONNABORTED);
+	EXPECT_EQ(t.s.s().error, (uint32_t)ECONNRESET);
 }
 
 TEST(Take, FlowOfAnotherCoreIsPassedOn)

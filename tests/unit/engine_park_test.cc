@@ -330,7 +330,7 @@ TEST(Park, TakeWithoutAGrant_RefusedAndCounted)
 	EXPECT_EQ(t.e.cnt().refuse_take, 1u);
 	EXPECT_EQ(t.d.app->faults, 1u);
 	EXPECT_TRUE(t.d.sock(3).state & TAS_SOCK_ERROR);
-	EXPECT_EQ(t.d.sock(3).error, (uint32_t)ECONNABORTED);
+	EXPECT_EQ(t.d.sock(3).error, (uint32_t)ECONNRESET);
 	EXPECT_FALSE(t.take(t.b, 4, 0, 0)) << "another slot";
 	t.drop();
 	EXPECT_EQ(t.e.cnt().refuse_take, 2u);
@@ -435,7 +435,7 @@ TEST(Park, PeerResetsWhileNobodyHasIt_TakerIsTold)
 		if (!granted)
 			continue;
 		EXPECT_FALSE(t.take(t.b, 3, 0, 0));
-		EXPECT_EQ(t.s->s().error, (uint32_t)ECONNABORTED);
+		EXPECT_EQ(t.s->s().error, (uint32_t)ECONNRESET);
 	}
 }
 
