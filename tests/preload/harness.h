@@ -120,9 +120,8 @@ static MAYBE int port_of(int fd)
 	return ntohs(sa.sin6_port); /* at the same place in both families */
 }
 
-/* A listener on this side's address and a port of the kernel's choice, which the other side is
- * told. */
-static MAYBE int listen_here(int flags, int backlog)
+/* A listener on this side's address and a port of the kernel's choice. */
+static MAYBE int listen_untold(int flags, int backlog)
 {
 	struct sockaddr_in sa = address(is_peer, 0);
 	int fd = socket(AF_INET, SOCK_STREAM | flags, 0), one = 1;
@@ -131,6 +130,14 @@ static MAYBE int listen_here(int flags, int backlog)
 	CHECK(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
 	CHECK(bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
 	CHECK(listen(fd, backlog) == 0);
+	return fd;
+}
+
+/* The same, and the other side is told the port. */
+static MAYBE int listen_here(int flags, int backlog)
+{
+	int fd = listen_untold(flags, backlog);
+
 	tell(port_of(fd));
 	return fd;
 }
