@@ -66,8 +66,8 @@ static int ask_listen(struct lt_desc *d, int fd, struct tas_msg *m)
 	r = lt_command(m, fd, &seg, &nfds);
 	if (r < 0)
 		return r;
-	if (nfds != 1)
-		return -EPROTO;
+	if (nfds != 1) /* the service sends it always: there was no number for it */
+		return -EMFILE;
 	r = lt_listen_map(d, seg, m->id) ? 0 : -ENOBUFS;
 	lt_sys_close(seg);
 	return r;

@@ -5,6 +5,7 @@
  * untouched. Owner: any thread. poll(2), select(2).
  */
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 #include "lt.h"
@@ -369,6 +370,17 @@ static bool timespec_ok(const struct timespec *ts)
 	return ts == NULL || (ts->tv_sec >= 0 && ts->tv_nsec >= 0 && ts->tv_nsec < 1000000000);
 }
 
+/* More than the kernel takes, or not where a program can have it: its answer counts, and nothing is looked at. */
+static bool no_array(const struct pollfd *fds, nfds_t n)
+{
+	struct rlimit lim;
+
+	if (n <= ON_STACK)
+		return lt_bad(fds, n * sizeof(*fds));
+	return lt_sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &lim) < 0 || n > lim.rlim_cur ||
+	       lt_bad(fds, n * sizeof(*fds));
+}
+
 static bool bad_mask(const sigset_t *mask)
 {
 	return mask != NULL && lt_bad(mask, sizeof(long));
@@ -376,7 +388,7 @@ static bool bad_mask(const sigset_t *mask)
 
 int lt_poll(struct pollfd *fds, nfds_t n, int timeout)
 {
-	if (lt_bad(fds, n * sizeof(*fds)) || !any_ours(fds, n))
+	if (no_array(fds, n) || !any_ours(fds, n))
 		return lt_real.poll(fds, n, timeout);
 	return (int)lt_ret(poll_ours(fds, n,
 		timeout<0, timeout> 0 ? lt_now_ns() + (uint64_t)timeout * 1000000u : 0, NULL));
@@ -384,8 +396,7 @@ int lt_poll(struct pollfd *fds, nfds_t n, int timeout)
 
 int lt_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-	if (lt_bad(fds, n * sizeof(*fds)) || bad_mask(mask) || !any_ours(fds, n) ||
-		!timespec_ok(timeout))
+	if (no_array(fds, n) || bad_mask(mask) || !any_ours(fds, n) || !timespec_ok(timeout))
 		return lt_real.ppoll(fds, n, timeout, mask);
 	return (int)lt_ret(poll_ours(fds, n, timeout == NULL, after(timeout), mask));
 }

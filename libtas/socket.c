@@ -102,13 +102,13 @@ static int bind_anywhere(int fd, const struct sockaddr *sa, socklen_t len)
 }
 
 /* Is it one that tas serves? Then the kernel need not have it. */
-static bool binds_here(const struct lt_desc *d, const struct sockaddr *sa, socklen_t len)
+static bool binds_here(const struct sockaddr *sa, socklen_t len)
 {
 	struct lt_ctx *c;
 	uint8_t addr[16];
 	uint16_t port;
 
-	if (d->kind == LT_LISTEN || !lt_addr_get(sa, len, addr, &port) || lt_addr_any(addr))
+	if (!lt_addr_get(sa, len, addr, &port) || lt_addr_any(addr))
 		return false;
 	c = lt_context_get();
 	return c != NULL && lt_place_local(c, addr) == LT_TAS;
@@ -122,7 +122,7 @@ int lt_bind(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
 
 	if (!may_bind(d))
 		return (int)lt_ret(-EINVAL);
-	r = binds_here(d, sa, len) ? bind_anywhere(fd, sa, len) : lt_real.bind(fd, sa, len);
+	r = binds_here(sa, len) ? bind_anywhere(fd, sa, len) : lt_real.bind(fd, sa, len);
 	if (r == 0 && d->kind == LT_CONN)
 		bound_name(d, fd);
 	return r;

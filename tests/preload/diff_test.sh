@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../lib/e2e.sh"
 tas_only
 watchdog 280
-CASES=1200 # there are at least so many
+CASES=1350 # there are at least so many
 wrong=()
 
 conformance() { within 60 "$PYTHON" "$TAS_SRC/tests/preload/conformance.py" "$@"; }
