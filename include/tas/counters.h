@@ -131,7 +131,7 @@
 	X(drop_too_long, "frames", "ICMP longer than is answered, or cut by a core and of no use without the rest")    \
 	X(drop_addr_bad, "segments", "to a group, or from a group or one of our own addresses")                        \
 	X(drop_not_sent, "frames", "ARP, ICMP, SYN, RST that the device did not take")                                 \
-	X(drop_tap_in, "frames", "not for tas, and not taken by the exception tap: down, or the kernel lacks memory")  \
+	X(drop_tap_in, "frames", "not for tas, and not taken by the exception tap: down, or too many at once")  \
 	X(drop_no_frame_memory, "segments", "no memory to hand a segment on to the core that has its connection")      \
 	X(drop_missed, "frames", "by the port, which had no room: the cores did not read fast enough")                 \
 	X(drop_passed, "descriptors", "passed by programs of a user of whom too many do not close")                    \

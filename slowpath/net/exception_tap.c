@@ -31,6 +31,7 @@
 
 #define BATCH_IN  NIC_BURST /* frames of one core to the kernel in a round */
 #define BATCH_OUT 32	    /* frames of the kernel in a round */
+#define GIVEN_MAX 64u	    /* frames that the cores took for tas's, in a round */
 #define FRAME_MAX 9216u	    /* an MTU of 9000, Ethernet and VLAN headers */
 
 static int is_open(const struct sp *sp)
@@ -54,12 +55,21 @@ void sp_port_release(struct sp *sp, uint16_t port)
 
 /* ---- to the kernel ---- */
 
+static void give(struct sp *sp, const uint8_t *frame, uint32_t len)
+{
+	if (write(sp->tap.fd, frame, len) == (ssize_t)len)
+		sp->cnt.tap_in++;
+	else
+		sp->cnt.drop_tap_in++;
+}
+
+/* These come by the queues of handshakes: a flood of them must not hold those up. */
 int sp_tap_give(struct sp *sp, const uint8_t *frame, uint32_t len)
 {
 	if (!is_open(sp))
 		return 0;
-	if (write(sp->tap.fd, frame, len) == (ssize_t)len)
-		sp->cnt.tap_in++;
+	if (sp->tap.given++ < GIVEN_MAX)
+		give(sp, frame, len);
 	else
 		sp->cnt.drop_tap_in++;
 	return 1;
@@ -71,12 +81,13 @@ void sp_tap_run(struct sp *sp)
 	uint32_t core, n, i;
 	uint64_t end;
 
+	sp->tap.given = 0;
 	for (core = 0; is_open(sp) && core < sp->ncores; core++) {
 		n = fp_kernel_peek(sp->fp, core, pkts, BATCH_IN, &end);
 		if (n == 0)
 			continue;
 		for (i = 0; i < n; i++)
-			sp_tap_give(sp, pkts[i].data, pkts[i].len);
+			give(sp, pkts[i].data, pkts[i].len);
 		fp_kernel_drop(sp->fp, core, end);
 	}
 }

@@ -11,6 +11,7 @@ struct sp;
 
 struct sp_tap {
 	int fd;
+	uint32_t given;	 /* by sp_tap_give in this round */
 	uint32_t *ports; /* holders by port; NULL = there is no exception tap */
 	struct sp_source src;
 };

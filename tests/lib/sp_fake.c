@@ -42,6 +42,8 @@ enum fp_move_state fake_moves;
 uint32_t fake_looks;
 const uint8_t fake_mac[6] = {0x02, 0, 0, 0, 0, 2}, fake_peer_mac[6] = {0x02, 0, 0, 0, 0, 1};
 
+void (*fake_on_port)(uint16_t port, int ours);
+
 static struct fp fake;
 
 /* ---- fp.h ---- */
@@ -189,8 +191,8 @@ void fp_kernel_drop(struct fp *fp, uint32_t core, uint64_t end)
 void fp_port_set(struct fp *fp, uint16_t port, int ours)
 {
 	(void)fp;
-	(void)port;
-	(void)ours;
+	if (fake_on_port != NULL)
+		fake_on_port(port, ours);
 }
 
 int nic_missed(struct nic *n, uint64_t *frames)

@@ -58,6 +58,8 @@ extern uint32_t fake_nmsgs;
 extern struct fake_ring fake_rings[1024];
 extern uint32_t fake_nrings;
 extern uint64_t fake_neigh[FP_MAX_NEIGH];
+/* What fp_port_set is told, where it is set. */
+extern void (*fake_on_port)(uint16_t port, int ours);
 extern uint64_t fake_missed; /* frames that the port had no room for */
 /* How many messages a core takes before its ring is full. */
 extern uint32_t fake_ring_room;

@@ -83,6 +83,26 @@ TEST_F(App, Connect_OwnAddress_FromTheSame_AtOnce)
 	close(h);
 }
 
+/* Kernel and tas share the address: its port decides whose connection it is. */
+TEST_F(App, Connect_SharedAddress_ToTasListenersOnly)
+{
+	int a = join(), h = handle(0, 0), lh = handle(fake_addr(2), 7031);
+	struct tas_msg m = message(TAS_CMD_CONNECT), listen = message(TAS_CMD_LISTEN);
+	strcpy(sp->conf.exception_tap, "x");
+	tas_addr_from_v4(m.raddr, fake_addr(2));
+	m.rport = htons(7031);
+	EXPECT_EQ(ask(a, m, {h}).m.status, -EADDRNOTAVAIL);
+	listen.aux = 10;
+	ASSERT_EQ(ask(a, listen, {lh}).m.status, 0);
+	EXPECT_EQ(ask(a, m, {h}).m.status, 0);
+	m.slot = 1;
+	m.rport = htons(7032);
+	EXPECT_EQ(ask(a, m, {h}).m.status, -EADDRNOTAVAIL);
+	close(a);
+	close(h);
+	close(lh);
+}
+
 /* A port chosen for us is never the one that we connect to: that would be ourselves. */
 TEST_F(App, Connect_OwnPort_IsNeverChosen)
 {
