@@ -30,7 +30,7 @@ static void close_all(struct lt_ctx *c)
 
 /* Not in a child that shares this memory or was made behind our back: the connections are its
  * parent's. */
-static void at_exit(void)
+void lt_at_exit(void)
 {
 	if (lt_context() != NULL && (uint32_t)lt_sys1(SYS_getpid, 0) == tas_load(&lt_pid))
 		close_all(lt_context());
@@ -40,23 +40,23 @@ static void at_exit(void)
 __attribute__((destructor)) static void after_exit(void)
 {
 	lt_stdio_flush();
-	at_exit();
+	lt_at_exit();
 }
 
 /* Registered before the program's own handlers, so it runs after them. */
 __attribute__((constructor)) static void hook(void)
 {
-	at_quick_exit(at_exit);
+	at_quick_exit(lt_at_exit);
 }
 
 void lt__exit(int status)
 {
-	at_exit();
+	lt_at_exit();
 	lt_real._exit(status);
 }
 
 void lt__Exit(int status)
 {
-	at_exit();
+	lt_at_exit();
 	lt_real._Exit(status);
 }

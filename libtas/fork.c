@@ -116,11 +116,30 @@ void lt_fork_noticed(void)
 	child(NULL);
 }
 
+void lt_fork_before(struct lt_forking *f)
+{
+	lt_share_mark();
+	lt_client_hold(&f->mask);
+	f->token = (holds_listener() || lt_share_any()) && lt_client_fork_begin_child(&f->m) >= 0;
+}
+
+void lt_fork_in_child(const struct lt_forking *f)
+{
+	child(f->token ? &f->m : NULL);
+	lt_signals_restore(&f->mask);
+}
+
+void lt_fork_in_parent(struct lt_forking *f, pid_t pid)
+{
+	lt_client_fork_end();
+	if (pid < 0 && f->token)
+		lt_client_fork_failed(&f->m);
+	lt_client_release(&f->mask);
+}
+
 static pid_t fork_with(pid_t (*real_fork)(void))
 {
-	struct tas_msg m;
-	uint64_t mask;
-	bool token;
+	struct lt_forking f;
 	pid_t pid;
 
 	if (tas_load(&lt_ntab) == 0) {
@@ -129,19 +148,12 @@ static pid_t fork_with(pid_t (*real_fork)(void))
 			lt_explain_fork_child();
 		return pid;
 	}
-	lt_share_mark();
-	lt_client_hold(&mask);
-	token = (holds_listener() || lt_share_any()) && lt_client_fork_begin_child(&m) >= 0;
+	lt_fork_before(&f);
 	pid = real_fork();
-	if (pid == 0) {
-		child(token ? &m : NULL);
-		lt_signals_restore(&mask);
-		return 0;
-	}
-	lt_client_fork_end();
-	if (pid < 0 && token)
-		lt_client_fork_failed(&m);
-	lt_client_release(&mask);
+	if (pid == 0)
+		lt_fork_in_child(&f);
+	else
+		lt_fork_in_parent(&f, pid);
 	return pid;
 }
 

@@ -596,6 +596,19 @@ static inline bool lt_has_control(const struct msghdr *m)
 }
 bool lt_any_control(const struct mmsghdr *m, unsigned n);
 
+/* fork.c: around what makes a child with a copy of our memory. Signals are blocked from the first to the second. */
+struct lt_forking {
+	struct tas_msg m;
+	uint64_t mask;
+	bool token;
+};
+void lt_fork_before(struct lt_forking *f);
+void lt_fork_in_child(const struct lt_forking *f);
+void lt_fork_in_parent(struct lt_forking *f, pid_t pid);
+
+/* exit.c: the process ends, and its connections in good order */
+void lt_at_exit(void);
+
 /* stdio.c */
 void lt_stdio_follow(int fd); /* 0, 1 or 2 is ours now: so is its stream */
 void lt_stdio_flush(void);
