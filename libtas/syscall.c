@@ -142,6 +142,12 @@ static const sigset_t *mask_of(const void *kernel_mask, sigset_t *room)
 	return room;
 }
 
+/* What cannot be an address is left to the kernel, which says so. */
+static bool bad(const void *p, size_t n)
+{
+	return p != NULL && lt_bad(p, n);
+}
+
 static bool waits_with_mask(long n, const long a[6], long *r)
 {
 	struct {
@@ -149,19 +155,25 @@ static bool waits_with_mask(long n, const long a[6], long *r)
 		size_t bytes;
 	} sixth = {NULL, MASK_BYTES};
 	struct timespec *ts = n == SYS_pselect6 ? PTR(4) : PTR(2);
-	uint64_t end = until(ts);
 	sigset_t room;
+	uint64_t end;
 
+	if (bad(ts, sizeof(*ts)))
+		return false;
+	end = until(ts);
 	switch (n) {
 	case SYS_ppoll:
-		if (PTR(3) != NULL && a[4] != MASK_BYTES)
+		if (bad(PTR(3), MASK_BYTES) || (PTR(3) != NULL && a[4] != MASK_BYTES))
 			return false;
 		*r = lt_ppoll(PTR(0), (nfds_t)a[1], ts, mask_of(PTR(3), &room));
 		break;
 	default: /* SYS_pselect6 */
+		if (bad(PTR(5), sizeof(sixth)))
+			return false;
 		if (PTR(5) != NULL)
 			memcpy(&sixth, PTR(5), sizeof(sixth));
-		if (sixth.mask != NULL && sixth.bytes != MASK_BYTES)
+		if (bad(sixth.mask, MASK_BYTES) ||
+			(sixth.mask != NULL && sixth.bytes != MASK_BYTES))
 			return false;
 		*r = lt_pselect(INT(0), PTR(1), PTR(2), PTR(3), ts, mask_of(sixth.mask, &room));
 		break;
@@ -193,11 +205,11 @@ static bool wait_call(long n, const long a[6], long *r)
 	case SYS_epoll_ctl:
 		ANY(lt_epoll_ctl(INT(0), INT(1), INT(2), PTR(3)));
 	case SYS_epoll_pwait:
-		if (PTR(4) != NULL && a[5] != MASK_BYTES)
+		if (bad(PTR(4), MASK_BYTES) || (PTR(4) != NULL && a[5] != MASK_BYTES))
 			return false;
 		OURS(lt_epoll_pwait(d, INT(0), PTR(1), INT(2), INT(3), mask_of(PTR(4), &room)));
 	case SYS_epoll_pwait2:
-		if (PTR(4) != NULL && a[5] != MASK_BYTES)
+		if (bad(PTR(4), MASK_BYTES) || (PTR(4) != NULL && a[5] != MASK_BYTES))
 			return false;
 		OURS(lt_epoll_pwait2(d, INT(0), PTR(1), INT(2), PTR(3), mask_of(PTR(4), &room)));
 	default:

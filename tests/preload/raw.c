@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #define MASK_BYTES 8
+#define WILD	   ((void *)(1ul << 62)) /* no address */
 
 static int raw_listener(int *port)
 {
@@ -143,6 +144,11 @@ static void test_waits(void)
 	result("ppoll", syscall(SYS_ppoll, &p, 1, &soon, &mask, MASK_BYTES));
 	out("left %d", soon.tv_sec != 0 || soon.tv_nsec != 0);
 	result("ppoll, wrong size", syscall(SYS_ppoll, &p, 1, &soon, &mask, 4));
+	result("ppoll, wrong time", syscall(SYS_ppoll, &p, 1, WILD, NULL, 0));
+	result("ppoll, wrong mask", syscall(SYS_ppoll, &p, 1, &soon, WILD, MASK_BYTES));
+	result("pselect6, wrong mask", syscall(SYS_pselect6, 0, NULL, NULL, NULL, &soon, WILD));
+	result("epoll_pwait, wrong mask",
+		syscall(SYS_epoll_pwait, ep, &ev, 1, 0, WILD, MASK_BYTES));
 	tell(10);
 	ev.data.u32 = 0;
 	result("epoll_pwait", syscall(SYS_epoll_pwait, ep, &ev, 1, -1, NULL, 0));
