@@ -87,11 +87,14 @@ class ProgramInput
 		tas_store(&s.tx_first_chunk, (uint32_t)perhaps(TAS_SEG_CHUNKS + rnd.below(8)));
 		tas_store(&t.p.txnext(TAS_SEG_CHUNKS + rnd.below(8)),
 			(uint32_t)perhaps(TAS_SEG_CHUNKS + rnd.below(8)));
+		tas_store(&s.tx_up, perhaps(t.c.f().tx_head + rnd.below(65536)));
+		tas_store(&s.urgent, (uint32_t)rnd.below(4));
 		tas_store(&s.tx_head, perhaps(t.c.f().tx_head + rnd.below(65536)));
 	}
 
 	void read()
 	{
+		tas_store(&t.s.s().rx_taken, perhaps(fp_rx_head(&t.c.f())));
 		tas_store(&t.s.s().rx_tail, perhaps(fp_rx_head(&t.c.f())));
 	}
 

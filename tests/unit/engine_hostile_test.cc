@@ -168,6 +168,10 @@ TEST(HostileProgram, LiesWithinTheBounds)
 				 (TAS_SOCK_NODELAY | TAS_SOCK_CORK | 0x10u /* means nothing */ |
 					 TAS_SOCK_TAKE);
 			s.tx_wait = (uint32_t)rng() % 2;
+			s.urgent = (uint32_t)rng();
+			s.tx_up = s.tx_head + rng() % 3 - 1;
+			s.rx_taken = s.rx_urg = s.rx_hole = rng();
+			s.rx_urged = (uint8_t)rng();
 			s.state = (uint32_t)rng();
 			s.gen = s.flow = s.core = (uint32_t)rng();
 			s.rx_first_chunk = s.rx_head = s.tx_una = rng();
