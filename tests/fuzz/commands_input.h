@@ -96,7 +96,7 @@ class CommandsInput : public App
 		m.slot = rnd.below(3) == 0 ? pick() : rnd.below(8);
 		m.aux = rnd.below(3) == 0 ? pick() : rnd.below(100);
 		m.len = pick();
-		m.flags = rnd.below(4);
+		m.flags = rnd.below(rnd.below(2) == 0 ? 4 : 256);
 		tas_addr_from_v4(m.raddr, fake_addr((uint8_t)rnd.below(6)));
 		m.rport = htons((uint16_t)rnd.below(5));
 		if (rnd.below(10) == 0)

@@ -98,7 +98,6 @@ TEST_F(Commands, Fuzz_EveryFieldOfEveryMessage)
 		step();
 	leave();
 	EXPECT_GT(sp->cnt.refuse_msg, 100u);
-	EXPECT_GT(sp->cnt.passed, 0u);
 	expect_fds(before);
 }
 
