@@ -20,7 +20,8 @@ ssize_t lt_iov_total(const struct iovec *v, size_t n)
 			return -EINVAL;
 	for (i = 0; i < n; i++) {
 		len = v[i].iov_len < LT_RW_MAX - total ? v[i].iov_len : LT_RW_MAX - total;
-		if (lt_outside(v[i].iov_base, len))
+		/* Linux cuts a single buffer first, several afterwards. */
+		if (lt_outside(v[i].iov_base, n == 1 ? len : v[i].iov_len))
 			return -EFAULT;
 		total += len;
 	}

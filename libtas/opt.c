@@ -30,6 +30,7 @@ static int int_value(const void *val, socklen_t len)
 	return v;
 }
 
+/* 0 = never. Negative seconds are a time-out at once, as Linux has it. */
 static uint64_t timeval_ns(const void *val, socklen_t len)
 {
 	struct timeval tv;
@@ -37,6 +38,10 @@ static uint64_t timeval_ns(const void *val, socklen_t len)
 	if (len < sizeof(tv))
 		return 0;
 	memcpy(&tv, val, sizeof(tv));
+	if (tv.tv_sec < 0)
+		return 1;
+	if (tv.tv_sec > 1000000000) /* further than any clock goes */
+		return 0;
 	return (uint64_t)tv.tv_sec * 1000000000u + (uint64_t)tv.tv_usec * 1000u;
 }
 
