@@ -19,13 +19,13 @@ taskset -pc "$(taskset -pc $$ | sed 's/.*[ ,-]//')" $$ >/dev/null # and all that
 slept() { awk '/^voluntary_ctxt_switches/ { print $2 }' "/proc/$TAS_PID/task/$1/status"; }
 core() { ls "/proc/$TAS_PID/task" | grep -vx "$TAS_PID" | head -1; }
 
-# one_run HOW PORT NAME: until the program has slept ROUNDS times
+# one_run HOW PORT NAME: with a client under ${PEER[@]}, until the program has slept ROUNDS times
 one_run() {
 	local how=$1 server
 	spawn "server-$3" env TAS_SEED=$((TAS_SEED + run)) "${TAS[@]}" "$PINGPONG" server "$how" $TAS_IP "$2" $ROUNDS
 	server=$PID
 	wait_for 20 "the server" grep -q listening "$T/server-$3.log"
-	within $((60 + ROUNDS / 100)) "${KERNEL[@]}" "$PINGPONG" client "$how" $TAS_IP "$2" >"$T/client-$3.log" 2>&1 ||
+	within $((60 + ROUNDS / 100)) env TAS_SEED=$((TAS_SEED + run + 1)) "${PEER[@]}" "$PINGPONG" client "$how" $TAS_IP "$2" >"$T/client-$3.log" 2>&1 ||
 		fail "$3: the client: $(cat "$T/client-$3.log")"
 	finish "$server" 30 || fail "$3: the server ended with $?"
 	[ "$(awk '/^slept/ { print $2 }' "$T/server-$3.log")" -ge $ROUNDS ] || fail "$3: $(cat "$T/server-$3.log")"
@@ -46,9 +46,16 @@ exchange() {
 
 tas_up "spin_us = 0"
 port=7000
+PEER=("${KERNEL[@]}")
 for how in ${TAS_HOW:-epoll recv send accept}; do
 	port=$((port + 1))
 	exchange $how $port
+done
+# Both ends here: the slow path's frames to ourselves wake the core, and the core the slow path.
+PEER=("${TAS[@]}")
+for how in ${TAS_HOW:-recv accept}; do
+	port=$((port + 1))
+	exchange "$how" $port
 done
 used_tas
 tas_down
