@@ -45,7 +45,7 @@ int lt_congestion_set(struct lt_desc *d, int fd, const void *val, socklen_t len)
 		return r;
 	cc = by_name(val, len);
 	if (cc == 0)
-		lt_explain_option(d, IPPROTO_TCP, TCP_CONGESTION);
+		lt_explain_option(d, TAS_X_option_cc);
 	if (cc == 0 && d->kind != LT_UNDECIDED)
 		return (int)lt_ret(-ENOENT);
 	d->opts.wire.cc = cc;

@@ -5,8 +5,6 @@
  * after the service has ended, in private memory, from where it moves into the next segment. A fork
  * child starts at zero. Nothing here is on the path of data. Owner: any thread (relaxed adds).
  */
-#include <linux/tls.h>
-#include <linux/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -84,102 +82,12 @@ void lt_explain_fork_child(void)
 
 /* ---- options ---- */
 
-static int socket_option(int name)
+void lt_explain_option(struct lt_desc *d, enum tas_explain row)
 {
-	switch (name) {
-	case SO_REUSEADDR:
-	case SO_REUSEPORT:
-	case SO_KEEPALIVE:
-	case SO_RCVBUF:
-	case SO_RCVBUFFORCE:
-	case SO_SNDBUF:
-	case SO_SNDBUFFORCE:
-	case SO_LINGER:
-	case SO_RCVTIMEO:
-	case SO_SNDTIMEO:
-	case SO_RCVLOWAT:
-		return -1;
-	case SO_BINDTODEVICE:
-	case SO_MARK:
-	case SO_PRIORITY:
-		return TAS_X_option_device;
-	case SO_ATTACH_FILTER:
-	case SO_ATTACH_BPF:
-	case SO_ATTACH_REUSEPORT_CBPF:
-	case SO_ATTACH_REUSEPORT_EBPF:
-		return TAS_X_option_filter;
-	case SO_TIMESTAMP:
-	case SO_TIMESTAMPNS:
-	case SO_TIMESTAMPING:
-		return TAS_X_option_timestamp;
-	case SO_ZEROCOPY:
-		return TAS_X_option_zerocopy;
-	default:
-		return TAS_X_option_socket;
-	}
-}
-
-static int tcp_option(int name)
-{
-	switch (name) {
-	case TCP_NODELAY:
-	case TCP_CORK:
-	case TCP_KEEPIDLE:
-	case TCP_KEEPINTVL:
-	case TCP_KEEPCNT:
-	case TCP_USER_TIMEOUT:
-	case TCP_MAXSEG:
-		return -1;
-	case TCP_ULP:
-		return TAS_X_option_ulp;
-	case TCP_CONGESTION:
-		return TAS_X_option_cc;
-	case TCP_FASTOPEN:
-	case TCP_FASTOPEN_CONNECT:
-	case TCP_FASTOPEN_KEY:
-	case TCP_FASTOPEN_NO_COOKIE:
-		return TAS_X_option_fastopen;
-	case TCP_DEFER_ACCEPT:
-		return TAS_X_option_defer;
-	case TCP_QUICKACK:
-		return TAS_X_option_quickack;
-	default:
-		return TAS_X_option_tcp;
-	}
-}
-
-/* The row of an option that a tas connection does not honour; -1: it does, or it concerns the bind
- * alone, which is the kernel's. */
-static int option_row(int level, int name)
-{
-	switch (level) {
-	case SOL_SOCKET:
-		return socket_option(name);
-	case IPPROTO_TCP:
-		return tcp_option(name);
-	case SOL_TLS:
-		return TAS_X_option_ulp;
-	case IPPROTO_IP:
-		return name == IP_TOS || name == IP_FREEBIND || name == IP_BIND_ADDRESS_NO_PORT
-			       ? -1
-			       : TAS_X_option_ip;
-	case IPPROTO_IPV6:
-		return name == IPV6_V6ONLY ? -1 : TAS_X_option_ip;
-	default:
-		return TAS_X_option_socket;
-	}
-}
-
-void lt_explain_option(struct lt_desc *d, int level, int name)
-{
-	int row = option_row(level, name);
-
-	if (row < 0)
-		return;
 	if (d->kind == LT_UNDECIDED)
 		tas_fetch_or(&d->opts.ignored, 1u << (row - OPTION_FIRST));
 	else if (d->kind == LT_CONN || d->kind == LT_LISTEN)
-		lt_explain((enum tas_explain)row);
+		lt_explain(row);
 }
 
 void lt_explain_decided(struct lt_desc *d)

@@ -145,6 +145,10 @@ int lt_listen_decide(struct lt_desc *d, int fd, int backlog)
 		lt_explain(TAS_X_kernel_no_region);
 	if (place == LT_KERNEL)
 		return 1;
+	if (d->opts.kernel != 0) {
+		lt_explain(TAS_X_kernel_option);
+		return 1;
+	}
 	r = ask_listen(d, fd, &m);
 	if (r == -EADDRINUSE || (r < 0 && place == LT_TAS && r != -EADDRNOTAVAIL)) {
 		lt_explain(TAS_X_refuse_listen);

@@ -85,12 +85,21 @@ enum lt_kind {
  * buffer). */
 #define LT_EARLY_TX 16384u
 
+#define LT_KEPT_MAX 60 /* of options.def */
+
 struct lt_opts {
 	struct tas_sockopts wire;	   /* as the daemon is told */
 	uint64_t rcvtimeo_ns, sndtimeo_ns; /* 0 = for ever */
 	int32_t linger_s;		   /* SO_LINGER, -1 = off */
 	uint32_t ignored; /* options without effect that were set before it was decided */
 	uint8_t nodelay, reuseport, oobinline, zerocopy;
+	uint8_t inq;	   /* TCP_INQ */
+	uint8_t pmtu_do; /* IP_PMTUDISC_DO */
+	uint8_t ports;	   /* IP_LOCAL_PORT_RANGE was set */
+	uint32_t quickack; /* TCP_QUICKACK as the slot's word, 0 = never set */
+	uint64_t kept,
+		kernel; /* which of val were set; which of those that only the kernel can do (options.c) */
+	int32_t val[LT_KEPT_MAX]; /* last: as the program set them on a listener */
 };
 
 struct lt_desc {
@@ -246,7 +255,7 @@ uint64_t lt_explained(enum tas_explain row);
 void lt_explain_open(uint64_t *words, uint32_t rows); /* from now on they lie in the segment */
 void lt_explain_close(void);			      /* the service has ended */
 void lt_explain_fork_child(void);
-void lt_explain_option(struct lt_desc *d, int level, int name); /* setsockopt() was called */
+void lt_explain_option(struct lt_desc *d, enum tas_explain row); /* setsockopt() was called */
 void lt_explain_decided(struct lt_desc *d); /* d is tas's: its options without effect count */
 void lt_explain_report(void);
 
@@ -473,8 +482,10 @@ void lt_listen_join(struct lt_desc *d, int fd, uint32_t flags); /* of JOIN */
 void lt_common_leave(struct lt_desc *d, int fd); /* d is shared from now on; fd: -1 = not known */
 void lt_common_recall(struct lt_desc *d);	 /* d is claimed: another may have set something */
 
-/* opt.c */
-void lt_opts_settle(struct lt_desc *d, int fd); /* the handle learns what was inherited */
+/* opt.c, options.c */
+void lt_opts_settle(
+	struct lt_desc *d, int fd); /* the handle of an accepted connection gets its options */
+void lt_opts_quickack(struct lt_desc *d, bool on);
 void lt_opts_init(struct lt_opts *o);
 void lt_opts_inherit(struct lt_desc *d, const struct lt_opts *from);
 /* SETOPT about d, an undecided socket has nobody to be told. 0 or -errno. */

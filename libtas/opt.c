@@ -1,141 +1,17 @@
 /*
- * opt.c - socket options, fcntl and ioctl of our descriptors.
+ * opt.c - setsockopt() and getsockopt() of our descriptors: the table of options.c walked, and what a connection answers itself.
  *
  * Every option is set on the kernel's socket first: it checks the value, and a socket that falls
  * back to the kernel has all of them. What concerns a tas connection is then remembered and told to
- * the daemon. Owner: any thread. socket(7), tcp(7), ip(7), fcntl(2), ioctl(2), tcp(7) for TIOCOUTQ.
+ * the daemon; what nobody here can do is refused on a socket that is tas's already, and leaves one to the kernel
+ * that is not decided yet. Owner: any thread. socket(7), tcp(7), ip(7). Decision 0017.
  */
-#include <linux/sockios.h>
 #include <linux/tcp.h>
-#include <sys/ioctl.h>
-#include <sys/time.h>
-#include "lt.h"
+#include "options.h"
 
 void lt_opts_init(struct lt_opts *o)
 {
 	o->linger_s = -1;
-}
-
-/* An accepted connection starts with its listener's options (socket(7)). */
-void lt_opts_inherit(struct lt_desc *d, const struct lt_opts *from)
-{
-	d->opts = *from;
-}
-
-static int int_value(const void *val, socklen_t len)
-{
-	int v = 0;
-
-	memcpy(&v, val, len < sizeof(v) ? len : sizeof(v));
-	return v;
-}
-
-/* 0 = never. Negative seconds are a time-out at once, as Linux has it. */
-static uint64_t timeval_ns(const void *val, socklen_t len)
-{
-	struct timeval tv;
-
-	if (len < sizeof(tv))
-		return 0;
-	memcpy(&tv, val, sizeof(tv));
-	if (tv.tv_sec < 0)
-		return 1;
-	if (tv.tv_sec > 1000000000) /* further than any clock goes */
-		return 0;
-	return (uint64_t)tv.tv_sec * 1000000000u + (uint64_t)tv.tv_usec * 1000u;
-}
-
-/* What the kernel made of a buffer size: clipped to its maximum and doubled. */
-static uint32_t read_back(int fd, int name)
-{
-	int v = 0;
-	unsigned len = sizeof(v);
-
-	lt_sys_getsockopt(fd, SOL_SOCKET, name, &v, &len);
-	return v > 0 ? (uint32_t)v : 0;
-}
-
-/* What the daemon must hear of, TAS_OPT_WORD() bits. */
-static uint64_t keep_socket(struct lt_desc *d, int fd, int name, const void *val, socklen_t len)
-{
-	struct lt_opts *o = &d->opts;
-	struct linger lg;
-
-	switch (name) {
-	case SO_KEEPALIVE:
-		o->wire.keepalive = int_value(val, len) != 0;
-		return TAS_OPT_WORD(keepalive);
-	case SO_RCVBUF:
-	case SO_RCVBUFFORCE:
-		/* Half of it is for the kernel's own bookkeeping (socket(7)): the window is the
-		 * rest. */
-		o->wire.rcvbuf = read_back(fd, SO_RCVBUF) / 2;
-		return TAS_OPT_WORD(rcvbuf);
-	case SO_SNDBUF:
-	case SO_SNDBUFFORCE:
-		o->wire.sndbuf = read_back(fd, SO_SNDBUF);
-		return TAS_OPT_WORD(sndbuf);
-	case SO_LINGER:
-		memcpy(&lg, val, sizeof(lg));
-		o->linger_s = lg.l_onoff ? lg.l_linger : -1;
-		break;
-	case SO_RCVTIMEO:
-		o->rcvtimeo_ns = timeval_ns(val, len);
-		break;
-	case SO_SNDTIMEO:
-		o->sndtimeo_ns = timeval_ns(val, len);
-		break;
-	case SO_RCVLOWAT:
-		o->wire.rcvlowat = read_back(fd, SO_RCVLOWAT); /* no more than half of the buffer */
-		return TAS_OPT_WORD(rcvlowat);
-	case SO_OOBINLINE:
-		o->oobinline = int_value(val, len) != 0;
-		break;
-	case SO_ZEROCOPY:
-		o->zerocopy = int_value(val, len) != 0;
-		break;
-	case SO_REUSEPORT:
-		o->reuseport = int_value(val, len) != 0;
-		break;
-	default:
-		break;
-	}
-	return 0;
-}
-
-static uint64_t keep_tcp(struct lt_desc *d, int name, const void *val, socklen_t len)
-{
-	struct tas_sockopts *w = &d->opts.wire;
-	uint32_t v = (uint32_t)int_value(val, len);
-
-	switch (name) {
-	case TCP_NODELAY:
-		d->opts.nodelay = v != 0;
-		return 0;
-	case TCP_CORK:
-		if (v != 0)
-			tas_fetch_or(&d->flags, LT_D_CORK);
-		else
-			tas_fetch_and(&d->flags, ~LT_D_CORK);
-		return 0;
-	case TCP_KEEPIDLE:
-		w->keepidle_s = v;
-		return TAS_OPT_WORD(keepidle_s);
-	case TCP_KEEPINTVL:
-		w->keepintvl_s = v;
-		return TAS_OPT_WORD(keepintvl_s);
-	case TCP_KEEPCNT:
-		w->keepcnt = v;
-		return TAS_OPT_WORD(keepcnt);
-	case TCP_USER_TIMEOUT:
-		w->user_timeout_ms = v;
-		return TAS_OPT_WORD(user_timeout_ms);
-	case TCP_MAXSEG:
-		w->maxseg = v;
-		return TAS_OPT_WORD(maxseg);
-	default:
-		return 0;
-	}
 }
 
 int lt_opts_exchange(struct lt_desc *d, struct tas_msg *m)
@@ -160,6 +36,45 @@ int lt_opts_tell(struct lt_desc *d, uint64_t words)
 	return lt_opts_exchange(d, &m);
 }
 
+/* ---- setting ---- */
+
+void lt_opts_quickack(struct lt_desc *d, bool on)
+{
+	uint32_t said = (tas_load(&d->opts.quickack) + 2) & ~1u;
+
+	said |= on ? 1u : 0u;
+	tas_store(&d->opts.quickack, said);
+	if (d->kind != LT_CONN)
+		return;
+	tas_store(&d->s->quickack, said);
+	lt_ring(d);
+}
+
+static void cork(struct lt_desc *d, bool on)
+{
+	if (on)
+		tas_fetch_or(&d->flags, LT_D_CORK);
+	else
+		tas_fetch_and(&d->flags, ~LT_D_CORK);
+	if (on)
+		tas_fetch_or(&d->s->want, TAS_SOCK_CORK);
+	else if (lt_conn_unsent(d) != 0)
+		lt_conn_want(d, 0, TAS_SOCK_CORK);
+	else
+		tas_fetch_and(&d->s->want, ~TAS_SOCK_CORK);
+}
+
+static void nodelay(struct lt_desc *d, bool on)
+{
+	d->opts.nodelay = on;
+	if (lt_conn_unsent(d) != 0)
+		lt_conn_want(d, on ? TAS_SOCK_NODELAY : 0, on ? 0 : TAS_SOCK_NODELAY);
+	else if (on)
+		tas_fetch_or(&d->s->want, TAS_SOCK_NODELAY);
+	else
+		tas_fetch_and(&d->s->want, ~TAS_SOCK_NODELAY);
+}
+
 /*
  * Corking around a response is as frequent as sending: no system call. The handle of a connection
  * never sends, so it need not know. Holding back takes effect with the next bytes; letting go is
@@ -167,36 +82,96 @@ int lt_opts_tell(struct lt_desc *d, uint64_t words)
  */
 static bool set_quickly(struct lt_desc *d, int level, int name, const void *val, socklen_t len)
 {
-	uint32_t bit = name == TCP_CORK ? TAS_SOCK_CORK : TAS_SOCK_NODELAY;
-	bool on;
+	int v;
 
-	if (d->kind != LT_CONN || level != IPPROTO_TCP || len < sizeof(int) ||
+	if (d->kind != LT_CONN || level != IPPROTO_TCP || (int)len < (int)sizeof(int) ||
 		lt_bad(val, sizeof(int)))
 		return false;
-	if (name != TCP_CORK && name != TCP_NODELAY)
+	v = lt_option_int(val, sizeof(int));
+	if (name == TCP_CORK)
+		cork(d, v != 0);
+	else if (name == TCP_NODELAY)
+		nodelay(d, v != 0);
+	else if (name == TCP_QUICKACK)
+		lt_opts_quickack(d, v & 1);
+	else
 		return false;
-	on = int_value(val, len) != 0;
-	if (name == TCP_NODELAY)
-		d->opts.nodelay = on;
-	else if (on)
-		tas_fetch_or(&d->flags, LT_D_CORK);
-	else
-		tas_fetch_and(&d->flags, ~LT_D_CORK);
-	if (name == TCP_CORK && on)
-		tas_fetch_or(&d->s->want, bit);
-	else if (lt_conn_unsent(d) != 0)
-		lt_conn_want(d, on ? bit : 0, on ? 0 : bit);
-	else if (on)
-		tas_fetch_or(&d->s->want, bit);
-	else
-		tas_fetch_and(&d->s->want, ~bit);
 	return true;
+}
+
+/* TLS stays in the program, as on a kernel without the module. */
+static int refuse_ulp(const void *val, socklen_t len)
+{
+	if (len < 1)
+		return -EINVAL;
+	return lt_bad(val, 1) ? -EFAULT : -ENOENT;
+}
+
+/* Why a tas socket does not take the option, as -errno; 0: ask the handle. */
+static int refusal(struct lt_desc *d, const struct lt_option *o, const void *val, socklen_t len)
+{
+	if ((int)len < 0 || lt_bad(val, len != 0 ? len : 1))
+		return 0; /* it says so itself */
+	if (o->kind == LT_OPTION_KERNEL)
+		return o->on(val, len) ? -o->err : 0;
+	if (d->kind != LT_CONN || len < sizeof(int))
+		return 0;
+	if (o->kind == LT_OPTION_EARLY)
+		return -EINVAL;
+	if (o->level == IPPROTO_TCP && o->name == TCP_WINDOW_CLAMP)
+		return lt_option_int(val, len) == 0 ? -EINVAL : 0;
+	return 0;
+}
+
+/* Whatever the handle takes and we do not know has an effect on it alone. */
+static int set_unknown(
+	struct lt_desc *d, int fd, int level, int name, const void *val, socklen_t len)
+{
+	bool ours = d->kind != LT_UNDECIDED;
+	int r;
+
+	if (ours && level == IPPROTO_TCP && name == TCP_ULP) {
+		lt_explain(TAS_X_option_ulp);
+		return (int)lt_ret(refuse_ulp(val, len));
+	}
+	r = lt_real.setsockopt(fd, level, name, val, len);
+	if (r != 0)
+		return r;
+	if (level == IPPROTO_IPV6) { /* without effect on IPv4, which is all that we speak */
+		lt_explain_option(d, TAS_X_option_ip);
+		return 0;
+	}
+	if (!ours) {
+		lt_option_keep(&lt_option_unknown, d, fd, val, len);
+		return 0;
+	}
+	lt_explain_option(d, (enum tas_explain)lt_option_unknown.row);
+	return (int)lt_ret(-lt_option_unknown.err);
+}
+
+static int set_known(
+	struct lt_desc *d, const struct lt_option *o, int fd, const void *val, socklen_t len)
+{
+	int r = d->kind != LT_UNDECIDED ? refusal(d, o, val, len) : 0;
+	uint64_t news;
+
+	if (o->row >= 0 && (r != 0 || o->kind != LT_OPTION_KERNEL))
+		lt_explain_option(d, (enum tas_explain)o->row);
+	if (r != 0)
+		return (int)lt_ret(r);
+	r = lt_real.setsockopt(fd, o->level, o->name, val, len);
+	if (r != 0)
+		return r;
+	news = lt_option_keep(o, d, fd, val, len);
+	lt_home(d);
+	if (news != 0)
+		lt_opts_tell(d, news);
+	return 0;
 }
 
 int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *val, socklen_t len)
 {
-	uint64_t news = 0;
-	int r;
+	const struct lt_option *o;
 
 	if (set_quickly(d, level, name, val, len)) {
 		if (lt_unlikely(lt_flags(d) & LT_D_SHARED)) /* others look there (common.c) */
@@ -204,28 +179,18 @@ int lt_setsockopt(struct lt_desc *d, int fd, int level, int name, const void *va
 		lt_home(d); /* ... when they claim it */
 		return 0;
 	}
+	d = lt_fd_check(fd);
+	if (d == NULL || d->kind == LT_EPOLL)
+		return lt_real.setsockopt(fd, level, name, val, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
 		return lt_congestion_set(d, fd, val, len);
-	r = lt_real.setsockopt(fd, level, name, val, len);
-
-	if (d->kind == LT_EPOLL || (d = lt_fd_check(fd)) == NULL)
-		return r;
-	lt_explain_option(d, level, name);
-	if (r != 0 || val == NULL)
-		return r;
-	if (level == SOL_SOCKET) {
-		news = keep_socket(d, fd, name, val, len);
-	} else if (level == IPPROTO_TCP) {
-		news = keep_tcp(d, name, val, len);
-	} else if (level == IPPROTO_IP && name == IP_TOS) {
-		d->opts.wire.tos = (uint32_t)int_value(val, len) & 0xff;
-		news = TAS_OPT_WORD(tos);
-	}
-	lt_home(d);
-	if (news != 0)
-		lt_opts_tell(d, news);
-	return r;
+	lt_opts_settle(d, fd);
+	o = lt_option_find(level, name);
+	return o != NULL ? set_known(d, o, fd, val, len)
+			 : set_unknown(d, fd, level, name, val, len);
 }
+
+/* ---- getting ---- */
 
 int lt_opt_out(void *val, socklen_t *len, const void *from, size_t n)
 {
@@ -233,193 +198,159 @@ int lt_opt_out(void *val, socklen_t *len, const void *from, size_t n)
 		return (int)lt_ret(-EINVAL);
 	if (*len > n)
 		*len = (socklen_t)n;
+	if (*len != 0 && lt_bad(val, *len))
+		return (int)lt_ret(-EFAULT);
 	memcpy(val, from, *len);
 	return 0;
 }
 
-static void set_time(int fd, int name, uint64_t ns)
+static int out_int(void *val, socklen_t *len, int v)
 {
-	struct timeval tv = {(time_t)(ns / 1000000000u), (suseconds_t)(ns % 1000000000u / 1000u)};
-
-	if (ns != 0)
-		lt_sys_setsockopt(fd, SOL_SOCKET, name, &tv, sizeof(tv));
+	return lt_opt_out(val, len, &v, sizeof(v));
 }
 
-/* The handle of an accepted connection learns its inherited options when somebody first asks it. */
-static void settle_handle(struct lt_desc *d, int fd)
+static bool established(struct lt_desc *d)
 {
-	const struct tas_sockopts *w = &d->opts.wire;
-	const struct {
-		int level, name;
-		uint32_t v;
-	} set[] = {
-		{SOL_SOCKET, SO_KEEPALIVE, w->keepalive},
-		{IPPROTO_TCP, TCP_KEEPIDLE, w->keepidle_s},
-		{IPPROTO_TCP, TCP_KEEPINTVL, w->keepintvl_s},
-		{IPPROTO_TCP, TCP_KEEPCNT, w->keepcnt},
-		{IPPROTO_TCP, TCP_USER_TIMEOUT, w->user_timeout_ms},
-		{IPPROTO_IP, IP_TOS, w->tos},
-		{SOL_SOCKET, SO_RCVBUF, w->rcvbuf},
-		{SOL_SOCKET, SO_SNDBUF, w->sndbuf / 2},
-		{SOL_SOCKET, SO_RCVLOWAT, w->rcvlowat},
-		{SOL_SOCKET, SO_OOBINLINE, d->opts.oobinline},
-		{SOL_SOCKET, SO_ZEROCOPY, d->opts.zerocopy},
-	};
-	struct linger lg = {d->opts.linger_s >= 0, d->opts.linger_s};
-	size_t i;
-
-	set_time(fd, SO_RCVTIMEO, d->opts.rcvtimeo_ns);
-	set_time(fd, SO_SNDTIMEO, d->opts.sndtimeo_ns);
-	if (lg.l_onoff)
-		lt_sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
-	for (i = 0; i < sizeof(set) / sizeof(set[0]); i++)
-		if (set[i].v != 0)
-			lt_sys_setsockopt(fd, set[i].level, set[i].name, &set[i].v, sizeof(int));
+	return lt_conn_bound(d) ? !(lt_conn_state(d) & TAS_SOCK_ERROR)
+				: !(lt_flags(d) & (LT_D_CONNECTING | LT_D_RECONNECT));
 }
 
-void lt_opts_settle(struct lt_desc *d, int fd)
+/* The name is no shorter than what was asked for, or the call fails: SO_PEERNAME of Linux. */
+static int peer_name(struct lt_desc *d, void *val, socklen_t *len)
 {
-	if (tas_fetch_and(&d->flags, ~LT_D_INHERITED) & LT_D_INHERITED)
-		settle_handle(d, fd);
+	struct sockaddr_storage sa;
+	socklen_t n = sizeof(sa);
+
+	if (lt_flags(d) & LT_D_RECONNECT)
+		return (int)lt_ret(-ENOTCONN);
+	lt_addr_put(d, d->raddr, d->rport, (struct sockaddr *)&sa, &n);
+	return n < *len ? (int)lt_ret(-EINVAL) : lt_opt_out(val, len, &sa, n);
+}
+
+/* The CPU that the flow is served by, as that of the last packet on Linux. */
+static int incoming_cpu(const struct lt_desc *d)
+{
+	uint32_t core = lt_conn_bound(d) ? tas_load(&d->s->core) : d->core;
+
+	return core < d->ctx->ncores ? (int)tas_load(&d->ctx->info->core[core].cpu) : -1;
+}
+
+/* SK_MEMINFO_* of linux/sock_diag.h: what is queued is here, the limits are the handle's. */
+static int memory(struct lt_desc *d, int fd, void *val, socklen_t *len)
+{
+	uint32_t m[9] = {0};
+	unsigned n = sizeof(m);
+
+	lt_sys_getsockopt(fd, SOL_SOCKET, SO_MEMINFO, m, &n);
+	m[0] = (uint32_t)lt_conn_unread(d);
+	m[2] = m[5] = (uint32_t)lt_conn_unsent(d);
+	return lt_opt_out(val, len, m, sizeof(m));
+}
+
+#define ASK_HANDLE 1
+
+static int get_socket(struct lt_desc *d, int fd, int name, void *val, socklen_t *len)
+{
+	switch (name) {
+	case SO_ERROR:
+		return out_int(val, len, lt_conn_error(d));
+	case SO_PEERNAME:
+		return peer_name(d, val, len);
+	case SO_INCOMING_CPU:
+		return out_int(val, len, incoming_cpu(d));
+	case SO_MEMINFO:
+		return memory(d, fd, val, len);
+	default:
+		return ASK_HANDLE;
+	}
+}
+
+/* The largest that the window's scale can say, unless it was set. */
+static int window_clamp(struct lt_desc *d, void *val, socklen_t *len)
+{
+	struct tas_conn_info in;
+
+	if (d->opts.wire.window_clamp != 0 || lt_conn_ask(d, &in) != 0 || in.syn)
+		return ASK_HANDLE;
+	return out_int(val, len, UINT16_MAX << (in.rcv_wscale & 15));
+}
+
+static int get_tcp(struct lt_desc *d, int fd, int name, void *val, socklen_t *len)
+{
+	struct tas_conn_info in;
+
+	switch (name) {
+	case TCP_INFO:
+		return lt_tcp_info(d, fd, val, len);
+	case TCP_MAXSEG:
+		if (lt_flags(d) & LT_D_RECONNECT)
+			return ASK_HANDLE;
+		if (lt_conn_bound(d))
+			return out_int(val, len, tas_load(&d->s->mss));
+		return lt_conn_ask(d, &in) == 0 ? out_int(val, len, (int)in.snd_mss) : ASK_HANDLE;
+	case TCP_NODELAY:
+		return out_int(val, len, d->opts.nodelay);
+	case TCP_CORK:
+		return out_int(val, len, (lt_flags(d) & LT_D_CORK) != 0);
+	case TCP_QUICKACK:
+		return out_int(val, len, d->opts.quickack == 0 || (d->opts.quickack & 1));
+	case TCP_WINDOW_CLAMP:
+		return window_clamp(d, val, len);
+	case TCP_CC_INFO: /* an algorithm without figures of its own */
+		return lt_opt_out(val, len, NULL, 0);
+	case TCP_ZEROCOPY_RECEIVE:
+		lt_explain(TAS_X_option_tcp);
+		return (int)lt_ret(-ENOPROTOOPT);
+	case TCP_TIMESTAMP:
+	case TCP_REPAIR:
+	case TCP_REPAIR_QUEUE:
+	case TCP_QUEUE_SEQ:
+	case TCP_REPAIR_WINDOW:
+		lt_explain(TAS_X_option_read);
+		return ASK_HANDLE;
+	default:
+		return ASK_HANDLE;
+	}
+}
+
+static int get_ip(struct lt_desc *d, int name, void *val, socklen_t *len)
+{
+	struct tas_conn_info in;
+
+	if (name != IP_MTU)
+		return ASK_HANDLE;
+	if (!established(d) || lt_conn_ask(d, &in) != 0)
+		return (int)lt_ret(-ENOTCONN);
+	return out_int(val, len, (int)in.pmtu);
+}
+
+/* What a connection answers itself. */
+static int get_own(struct lt_desc *d, int fd, int level, int name, void *val, socklen_t *len)
+{
+	switch (level) {
+	case SOL_SOCKET:
+		return get_socket(d, fd, name, val, len);
+	case IPPROTO_TCP:
+		return get_tcp(d, fd, name, val, len);
+	case IPPROTO_IP:
+		return get_ip(d, name, val, len);
+	default:
+		return ASK_HANDLE;
+	}
 }
 
 int lt_getsockopt(struct lt_desc *d, int fd, int level, int name, void *val, socklen_t *len)
 {
-	int v;
+	int r = ASK_HANDLE;
 
 	d = lt_fd_check(fd);
-	if (d == NULL || d->kind == LT_EPOLL || lt_bad(val, 1) || lt_bad(len, sizeof(*len)))
+	if (d == NULL || d->kind == LT_EPOLL || lt_bad(len, sizeof(*len)) || lt_bad(val, 1))
 		return lt_real.getsockopt(fd, level, name, val, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
 		return lt_congestion_get(d, fd, val, len);
 	if (d->kind != LT_CONN)
 		return lt_real.getsockopt(fd, level, name, val, len);
-	if (level == SOL_SOCKET && name == SO_ERROR) {
-		v = lt_conn_error(d);
-		return lt_opt_out(val, len, &v, sizeof(v));
-	}
-	if (level == IPPROTO_TCP && name == TCP_INFO)
-		return lt_tcp_info(d, fd, val, len);
-	if (level == IPPROTO_TCP && name == TCP_MAXSEG && lt_conn_bound(d)) {
-		v = tas_load(&d->s->mss);
-		return lt_opt_out(val, len, &v, sizeof(v));
-	}
-	if (level == IPPROTO_TCP && (name == TCP_NODELAY || name == TCP_CORK)) {
-		v = name == TCP_NODELAY ? d->opts.nodelay : (lt_flags(d) & LT_D_CORK) != 0;
-		return lt_opt_out(val, len, &v, sizeof(v));
-	}
-	if (level == IPPROTO_TCP)
-		lt_explain(TAS_X_option_read);
 	lt_opts_settle(d, fd);
-	return lt_real.getsockopt(fd, level, name, val, len);
-}
-
-static void note_nonblock(struct lt_desc *d, bool on)
-{
-	if (on)
-		tas_fetch_or(&d->flags, LT_D_NONBLOCK);
-	else
-		tas_fetch_and(&d->flags, ~LT_D_NONBLOCK);
-	lt_home(d);
-}
-
-static int set_flags(struct lt_desc *d, int fd, unsigned long fl)
-{
-	int r;
-
-	if (d->kind == LT_LISTEN) {
-		tas_store(&d->l->nonblock, (fl & O_NONBLOCK) != 0 ? 1u : 0u);
-		return lt_real.fcntl(fd, F_SETFL, fl | O_NONBLOCK);
-	}
-	r = lt_real.fcntl(fd, F_SETFL, fl);
-	if (r == 0)
-		note_nonblock(d, (fl & O_NONBLOCK) != 0);
-	return r;
-}
-
-int lt_fcntl(struct lt_desc *d, int fd, int cmd, unsigned long arg)
-{
-	int r;
-
-	switch (cmd) {
-	case F_SETFL:
-		return set_flags(d, fd, arg);
-	case F_GETFL:
-		r = lt_real.fcntl(fd, F_GETFL, 0ul);
-		if (r >= 0 && d->kind == LT_LISTEN && !tas_load(&d->l->nonblock))
-			r &= ~O_NONBLOCK;
-		return r;
-	case F_DUPFD:
-	case F_DUPFD_CLOEXEC:
-		r = lt_real.fcntl(fd, cmd, arg);
-		if (r >= 0 && (uint32_t)r >= lt_ntab) { /* beyond all that we can know */
-			lt_sys_close(r);
-			return (int)lt_ret(-EMFILE);
-		}
-		if (r >= 0) {
-			lt_fd_new(r);
-			lt_fd_put(r, d);
-		}
-		return r;
-	default:
-		return lt_real.fcntl(fd, cmd, arg);
-	}
-}
-
-/* The SYN of a connect() that failed counts, as on Linux. */
-static uint64_t unacknowledged(const struct lt_desc *d)
-{
-	uint32_t state = lt_conn_state(d);
-	bool failed = (state & TAS_SOCK_ERROR) && !(state & TAS_SOCK_OPEN);
-
-	return lt_conn_unsent(d) + (failed && !(lt_flags(d) & LT_D_RECONNECT) ? 1 : 0);
-}
-
-static int ioctl_of_handle(int fd, unsigned long request, void *arg)
-{
-	lt_explain(TAS_X_ioctl_kernel);
-	return lt_real.ioctl(fd, request, arg);
-}
-
-/* What was not even sent once: the core alone knows. */
-static uint64_t not_sent(struct lt_desc *d)
-{
-	struct tas_conn_info in;
-
-	return lt_conn_unsent(d) != 0 && lt_conn_ask(d, &in) == 0 ? in.notsent : 0;
-}
-
-int lt_ioctl(struct lt_desc *d, int fd, unsigned long request, void *arg)
-{
-	int r, on;
-	uint64_t n;
-
-	if (lt_bad(arg, sizeof(int))) /* the kernel knows which requests need none */
-		return d->kind == LT_CONN ? ioctl_of_handle(fd, request, arg)
-					  : lt_real.ioctl(fd, request, arg);
-	if (request == FIONBIO && d->kind == LT_LISTEN) {
-		tas_store(&d->l->nonblock, *(int *)arg != 0 ? 1u : 0u);
-		return 0;
-	}
-	if (request == FIONBIO) {
-		on = *(int *)arg;
-		r = lt_real.ioctl(fd, request, arg);
-		if (r == 0)
-			note_nonblock(d, on != 0);
-		return r;
-	}
-	if (d->kind != LT_CONN)
-		return lt_real.ioctl(fd, request, arg);
-	if (request == FIONREAD)
-		n = lt_flags(d) & LT_D_RECONNECT ? 0 : lt_urg_readable(d, lt_conn_left(d));
-	else if (request == SIOCOUTQ)
-		n = unacknowledged(d);
-	else if (request == SIOCOUTQNSD)
-		n = not_sent(d);
-	else if (request == SIOCATMARK)
-		n = lt_urg_at_mark(d, 0);
-	else
-		return ioctl_of_handle(fd, request, arg);
-	*(int *)arg = n > INT32_MAX ? INT32_MAX : (int)n;
-	return 0;
+	r = get_own(d, fd, level, name, val, len);
+	return r == ASK_HANDLE ? lt_real.getsockopt(fd, level, name, val, len) : r;
 }

@@ -6,6 +6,7 @@
  * rx_tail as long as more follows, so that its link can still be read (fastpath/chunks.c). Owner:
  * the thread that holds the slot's rx_lock. recv(2), tcp(7).
  */
+#include <linux/tcp.h>
 #include "lt.h"
 
 static uint32_t chunk_at(const struct lt_rxop *x)
@@ -401,6 +402,38 @@ ssize_t lt_readv(struct lt_desc *d, int fd, const struct iovec *v, int n)
 	return lt_ret(lt_recv_iov(d, &it, (size_t)total, 0));
 }
 
+/* TCP_CM_INQ: what is left to read, or 1 for the end of the stream (tcp_inq_hint() of Linux). */
+static int inq_hint(const struct lt_desc *d)
+{
+	uint64_t n = lt_conn_unread(d);
+
+	if (n == 0 && (lt_conn_state(d) & TAS_SOCK_RX_FIN))
+		return 1;
+	return n < INT32_MAX ? (int)n : INT32_MAX;
+}
+
+/* As put_cmsg() of Linux does: what finds no room is cut, and said so. */
+static void control(const struct lt_desc *d, struct msghdr *m)
+{
+	size_t room = m->msg_control != NULL ? m->msg_controllen : 0, n = CMSG_LEN(sizeof(int));
+	struct cmsghdr c = {.cmsg_level = IPPROTO_TCP, .cmsg_type = TCP_CM_INQ};
+	int inq;
+
+	m->msg_controllen = 0;
+	if (lt_likely(!d->opts.inq))
+		return;
+	if (room < n)
+		m->msg_flags |= MSG_CTRUNC;
+	if (room < sizeof(c) || lt_bad(m->msg_control, room))
+		return;
+	n = n < room ? n : room;
+	inq = inq_hint(d);
+	c.cmsg_len = n;
+	memcpy(m->msg_control, &c, sizeof(c));
+	memcpy((uint8_t *)m->msg_control + sizeof(c), &inq, n - sizeof(c));
+	m->msg_controllen = room < CMSG_SPACE(sizeof(int)) ? room : CMSG_SPACE(sizeof(int));
+}
+
 static ssize_t recv_msg(struct lt_desc *d, struct msghdr *m, int flags)
 {
 	ssize_t total = lt_msg_total(m), r;
@@ -417,8 +450,8 @@ static ssize_t recv_msg(struct lt_desc *d, struct msghdr *m, int flags)
 	if (r >= 0) {
 		if (m->msg_name != NULL)
 			m->msg_namelen = 0;
-		m->msg_controllen = 0;
 		m->msg_flags = got | (flags & MSG_CMSG_CLOEXEC); /* as Linux says it back */
+		control(d, m);
 	}
 	return r;
 }

@@ -128,6 +128,17 @@ int lt_bind(struct lt_desc *d, int fd, const struct sockaddr *sa, socklen_t len)
 	return r;
 }
 
+/* IP_LOCAL_PORT_RANGE: the kernel chooses a port of it, as for a bind() without one. */
+static void bind_in_range(const struct lt_desc *d, int fd, struct tas_msg *m)
+{
+	struct sockaddr_in6 sa = {
+		.sin6_family = lt_flags(d) & LT_D_V6 ? AF_INET6 : AF_INET}; /* any, port 0 */
+	socklen_t len = lt_flags(d) & LT_D_V6 ? sizeof(sa) : sizeof(struct sockaddr_in);
+
+	if (lt_real.bind(fd, (struct sockaddr *)&sa, len) == 0)
+		bound_to(fd, m);
+}
+
 /* Asks the daemon to connect. 0 = under way, or -errno (-EADDRNOTAVAIL: not for us). */
 static int ask_connect(
 	struct lt_desc *d, struct lt_ctx *c, int fd, const uint8_t addr[16], uint16_t port)
@@ -145,9 +156,12 @@ static int ask_connect(
 	d->s->want = (d->opts.nodelay ? TAS_SOCK_NODELAY : 0) |
 		     (lt_flags(d) & LT_D_CORK ? TAS_SOCK_CORK : 0);
 	d->s->evq = d->evq;
+	d->s->quickack = d->opts.quickack;
 	m.slot = slot;
 	memcpy(m.raddr, addr, 16);
 	bound_to(fd, &m);
+	if (d->opts.ports && m.lport == 0)
+		bind_in_range(d, fd, &m);
 	r = lt_command(&m, fd, NULL, NULL);
 	if (r < 0) {
 		lt_slot_put(c, slot, 0);
@@ -309,6 +323,10 @@ static int decide_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, 
 		return connect_again(d);
 	if (d->kind != LT_UNDECIDED || destination(sa, len, addr, &port, &c) == LT_KERNEL)
 		return 1;
+	if (d->opts.kernel != 0) {
+		lt_explain(TAS_X_kernel_option);
+		return 1;
+	}
 	r = ask_connect(d, c, fd, addr, port);
 	if (r == -EADDRNOTAVAIL || r == -EPIPE) {
 		lt_explain(r == -EPIPE ? TAS_X_kernel_no_service : why_refused(c, addr));

@@ -60,6 +60,21 @@ uint64_t lt_conn_unsent(const struct lt_desc *d)
 	return head > una ? head - una : 0;
 }
 
+/*
+ * TCP_NOTSENT_LOWAT: less than half of it waits to be sent, as tcp_stream_memory_free() of Linux wants before a sleeper
+ * goes on. The limit is either that option's, or the buffer's, of which a third must be free as ever.
+ */
+static bool few_unsent(const struct lt_desc *d, uint64_t head, uint64_t limit, uint64_t queued)
+{
+	uint32_t lowat = d->opts.wire.notsent_lowat, nxt = tas_load(&d->s->tx_nxt);
+	uint32_t unsent = (uint32_t)head - nxt;
+
+	if ((int32_t)unsent < 0)
+		unsent = 0;
+	return 2ull * unsent < lowat &&
+	       ((uint32_t)limit - nxt >= lowat || limit - head >= queued / 2);
+}
+
 /* Room left in the send buffer; true when Linux would call the socket writable (a third of it is
  * free). */
 bool lt_tx_writable(const struct lt_desc *d, uint64_t *room)
@@ -74,6 +89,8 @@ bool lt_tx_writable(const struct lt_desc *d, uint64_t *room)
 		limit = LT_EARLY_TX;
 	free = limit > head ? limit - head : 0;
 	*room = free;
+	if (lt_unlikely(d->opts.wire.notsent_lowat != 0) && lt_conn_bound(d))
+		return free != 0 && few_unsent(d, head, limit, queued);
 	return free != 0 && free >= queued / 2;
 }
 

@@ -49,16 +49,16 @@
 	X(flag_control, "calls", "control data of sendmsg() refused: time stamps, a mark or priority of one packet")   \
 	X(option_ulp, "options", "TCP_ULP or SOL_TLS: TLS stays in the program")                                       \
 	X(option_cc, "options", "TCP_CONGESTION with an algorithm that tas lacks")                                      \
-	X(option_fastopen, "options", "TCP Fast Open without effect")                                                  \
-	X(option_defer, "options", "TCP_DEFER_ACCEPT without effect: accepted at once")                                \
-	X(option_quickack, "options", "TCP_QUICKACK without effect")                                                   \
-	X(option_tcp, "options", "other TCP options without effect")                                                   \
-	X(option_ip, "options", "IP and IPv6 options without effect")                                                  \
-	X(option_device, "options", "SO_BINDTODEVICE, SO_MARK, SO_PRIORITY without effect")                            \
-	X(option_filter, "options", "socket filters without effect")                                                   \
-	X(option_timestamp, "options", "SO_TIMESTAMP and SO_TIMESTAMPING without effect")                              \
-	X(option_zerocopy, "options", "SO_ZEROCOPY: data is copied, and completions say so")                           \
-	X(option_socket, "options", "other socket options without effect")                                             \
+	X(option_fastopen, "options", "TCP Fast Open: as with a peer that gives no cookie")                                                  \
+	X(option_defer, "options", "not counted any more: TCP_DEFER_ACCEPT takes effect")                                \
+	X(option_quickack, "options", "not counted any more: TCP_QUICKACK takes effect")                                                   \
+	X(option_tcp, "options", "other TCP options, refused")                                                   \
+	X(option_ip, "options", "IP options, refused, and IPv6 options, without effect")                                                  \
+	X(option_device, "options", "SO_MARK, SO_PRIORITY: nothing here acts on them; SO_BINDTODEVICE refused")                            \
+	X(option_filter, "options", "socket filters, refused")                                                   \
+	X(option_timestamp, "options", "SO_TIMESTAMP and SO_TIMESTAMPING, refused")                              \
+	X(option_zerocopy, "options", "SO_ZEROCOPY: data is copied, and completions say so")                                                    \
+	X(option_socket, "options", "other socket options, refused or (SO_BUSY_POLL ...) without effect")                                             \
 	X(option_read, "options", "TCP options read that describe the kernel's socket, not the connection")            \
 	X(ioctl_kernel, "calls", "ioctl() that only the kernel's socket answered")                                     \
 	X(kernel_listen_device, "listeners", "listeners bound to a device (SO_BINDTODEVICE): not served")       \
@@ -67,7 +67,8 @@
 	X(trap_reset, "connections", "tas-run --trap: resets shown as an end of file, the descriptor had moved")       \
 	X(trap_unreachable, "calls", "tas-run --trap: calls of processes that may not be looked into")                \
 	X(refuse_pass, "descriptors", "not passed by sendmsg(): still connecting, an epoll set, or to a program without libtas") \
-	X(left_behind, "programs", "started with descriptors of tas, which libtas cannot be loaded into")
+	X(left_behind, "programs", "started with descriptors of tas, which libtas cannot be loaded into") \
+	X(kernel_option, "sockets", "sockets left to the kernel for an option that only it has (filter, time stamps, device, ...)")
 
 enum tas_explain {
 #define TAS_EXPLAIN_ENUM(name, unit, help) TAS_X_##name,

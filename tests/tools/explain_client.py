@@ -56,10 +56,14 @@ def listeners():
         s.listen()
         COUNT["kernel_listen_device"] += 1
     with tcp() as s:
+        s.setsockopt(socket.SOL_SOCKET, 29, 1)  # SO_TIMESTAMP: only the kernel has it
+        s.bind(("0.0.0.0", 0))
+        s.listen()
+        COUNT["kernel_option"] += 1
+    with tcp() as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         s.bind(("0.0.0.0", 0))
         s.listen()
-        COUNT["option_defer"] += 1
         COUNT["dual_listen"] += 1
         with tcp() as c:
             c.connect(("127.0.0.1", s.getsockname()[1]))
@@ -70,13 +74,15 @@ def listeners():
 
 
 def options(s):
-    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # has effect, as most: not counted
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 1)
+    fails(s.setsockopt, socket.SOL_SOCKET, 29, 1)  # SO_TIMESTAMP
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # has effect: not counted
     s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 9)
     fails(s.setsockopt, socket.IPPROTO_TCP, 31, b"tls")
-    s.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT)
+    s.getsockopt(socket.IPPROTO_TCP, 24)  # TCP_TIMESTAMP
     s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)  # about the connection: not counted
-    COUNT.update(["option_quickack", "option_ip", "option_ulp", "option_read"])
+    COUNT.update(["option_device", "option_timestamp", "option_ulp", "option_read"])
 
 
 def calls(s):
