@@ -263,7 +263,8 @@ void lt_explain_report(void);
 struct sock_fprog;
 extern uint32_t
 	lt_sealed; /* a filter of system calls keeps us from the service: no commands, no epoll of our own */
-void lt_sandbox_begin(void);			     /* what is to come may keep us from it */
+void lt_sandbox_begin(void); /* what is to come may keep us from it */
+int lt_seccomp(unsigned operation, unsigned flags, void *args);
 void lt_sandbox_entered(const struct sock_fprog *p); /* the filter is in force; NULL: strict mode */
 
 /* client.c: the registration connection */

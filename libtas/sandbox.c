@@ -138,6 +138,22 @@ int lt_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsi
 	return r;
 }
 
+/* Of syscall(): libc has no function for it. */
+int lt_seccomp(unsigned operation, unsigned flags, void *args)
+{
+	bool enters = operation == SECCOMP_SET_MODE_FILTER || operation == SECCOMP_SET_MODE_STRICT;
+	long r;
+
+	if (enters && is_ours())
+		lt_sandbox_begin();
+	r = lt_sys3(SYS_seccomp, operation, flags, args);
+	if (r >= 0 && enters && is_ours())
+		lt_sandbox_entered(operation == SECCOMP_SET_MODE_FILTER ? args : NULL);
+	if (r > 0) /* a descriptor */
+		lt_fd_new((int)r);
+	return (int)lt_ret(r);
+}
+
 static void limit_coming(int resource, const struct rlimit *rl)
 {
 	struct rlimit copy;

@@ -281,6 +281,26 @@ static bool makes_number(long n, const long a[6])
 	}
 }
 
+/* Whatever keeps us from the service later. */
+static bool sandbox_call(long n, const long a[6], long *r)
+{
+	switch (n) {
+	case SYS_seccomp:
+		ANY(lt_seccomp((unsigned)a[0], (unsigned)a[1], PTR(2)));
+	case SYS_prctl:
+		ANY(lt_prctl(INT(0), (unsigned long)a[1], (unsigned long)a[2], (unsigned long)a[3],
+			(unsigned long)a[4]));
+#ifdef SYS_setrlimit
+	case SYS_setrlimit:
+		ANY(lt_setrlimit(INT(0), PTR(1)));
+#endif
+	case SYS_prlimit64:
+		ANY(lt_prlimit(INT(0), INT(1), PTR(2), PTR(3)));
+	default:
+		return false;
+	}
+}
+
 static bool ours(long n, const long a[6], long *r)
 {
 	bool threads = !__libc_single_threaded, done;
@@ -289,7 +309,7 @@ static bool ours(long n, const long a[6], long *r)
 	if (threads)
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	done = data_call(n, a, r) || socket_call(n, a, r) || wait_call(n, a, r) ||
-	       number_call(n, a, r);
+	       number_call(n, a, r) || sandbox_call(n, a, r);
 	if (threads)
 		pthread_setcancelstate(state, NULL);
 	return done;

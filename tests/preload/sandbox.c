@@ -15,6 +15,8 @@
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 /* What a process can have that decodes the bytes of strangers: sshd's, for one, has about these. */
+static bool by_number;
+
 static void only_few_calls(void)
 {
 	struct sock_filter rows[] = {
@@ -43,7 +45,10 @@ static void only_few_calls(void)
 	struct sock_fprog program = {sizeof(rows) / sizeof(rows[0]), rows};
 
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+	if (by_number)
+		CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0);
+	else
+		CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
 
 /* A filter that lets everything through. */
@@ -54,6 +59,13 @@ static void any_call(void)
 
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+/* As libseccomp enters it. */
+static void few_calls_by_number(void)
+{
+	by_number = true;
+	only_few_calls();
 }
 
 /* poll() takes no more entries than the process may have descriptors. */
@@ -109,6 +121,11 @@ static void in_sandbox(void (*enter)(void))
 static void test_few_calls(void)
 {
 	in_sandbox(only_few_calls);
+}
+
+static void test_by_number(void)
+{
+	in_sandbox(few_calls_by_number);
 }
 
 static void test_any_call(void)
@@ -179,6 +196,7 @@ static void peer_once(void)
 
 static const struct tcase cases[] = {
 	{"few_calls", test_few_calls, peer_twice},
+	{"by_number", test_by_number, peer_twice},
 	{"any_call", test_any_call, peer_twice},
 	{"no_descriptors", test_no_descriptors, peer_twice},
 	{"both", test_both, peer_twice},
