@@ -116,7 +116,12 @@ static void end(struct leaving *l, bool started)
 
 void lt_explain_program(const char *name)
 {
-	if (name != NULL && program_out_of_reach(name) != NULL)
+	struct program p;
+
+	if (name == NULL)
+		return;
+	program_look(name, &p);
+	if (p.unreached != NULL)
 		lt_explain(TAS_X_left_behind);
 }
 

@@ -4,11 +4,8 @@
  */
 #include "tas-run-program.h"
 
-#include <elf.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <link.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,27 +69,37 @@ static bool is_linker(const char *path)
 	return strncmp(name, "ld", 2) == 0 && strstr(name, ".so") != NULL;
 }
 
-static const char *look_at_elf(int fd, const char *path, const ElfW(Ehdr) * eh)
+static void look_at_elf(int fd, const char *path, const ElfW(Ehdr) * eh, struct program *p)
 {
+	bool dynamic = is_linker(path), go = false;
 	ElfW(Phdr) ph;
 	unsigned i;
 
+	p->unreached = "is a 32-bit program";
 	if (eh->e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32))
-		return "is a 32-bit program";
+		return;
+	p->unreached = NULL;
 #ifdef MACHINE
 	if (eh->e_machine != MACHINE)
-		return NULL;
+		return;
 #endif
 	if (eh->e_phentsize != sizeof(ph))
-		return NULL;
+		return;
 	for (i = 0; i < eh->e_phnum; i++) {
 		if (pread(fd, &ph, sizeof(ph), (off_t)(eh->e_phoff + i * sizeof(ph))) !=
 			(ssize_t)sizeof(ph))
-			return NULL;
-		if (ph.p_type == PT_INTERP)
-			return is_privileged(fd) ? "runs with other rights than yours" : NULL;
+			return;
+		dynamic |= ph.p_type == PT_INTERP;
+		go |= ph.p_type == PT_NOTE && program_is_go(fd, &ph);
 	}
-	return is_linker(path) ? NULL : "is statically linked";
+	if (!dynamic)
+		p->unreached = go ? "is a Go program, statically linked" : "is statically linked";
+	else if (go)
+		p->unreached = "is a Go program, which makes its own system calls";
+	else if (is_privileged(fd))
+		p->unreached = "runs with other rights than yours";
+	else
+		program_needs(fd, eh, p);
 }
 
 /* "#! INTERPRETER [ARGUMENT]": INTERPRETER to path; 0 or -1. */
@@ -110,30 +117,29 @@ static int interpreter(const char *line, char path[PATH_MAX])
 	return 0;
 }
 
-const char *program_out_of_reach(const char *name)
+void program_look(const char *name, struct program *p)
 {
 	union {
 		char text[HEAD_BYTES + 1];
 		ElfW(Ehdr) elf;
 	} head;
 	char path[PATH_MAX];
-	const char *why = NULL;
 	int i, fd;
 	bool again = find_program(name, path) == 0;
 
+	memset(p, 0, sizeof(*p));
 	for (i = 0; again && i <= SCRIPTS; i++) {
 		again = false;
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (fd < 0)
-			return NULL;
+			return;
 		memset(&head, 0, sizeof(head));
 		if (pread(fd, &head, HEAD_BYTES, 0) < 0)
 			head.text[0] = '\0';
 		if (memcmp(head.text, ELFMAG, SELFMAG) == 0)
-			why = look_at_elf(fd, path, &head.elf);
+			look_at_elf(fd, path, &head.elf, p);
 		else if (strncmp(head.text, "#!", 2) == 0)
 			again = interpreter(head.text, path) == 0;
 		close(fd);
 	}
-	return why;
 }

@@ -112,7 +112,11 @@ static int find_part(
 	return n > 0 && (size_t)n < room && access(out, R_OK) == 0 ? 0 : -1;
 }
 
-static int set_preload(void)
+/*
+ * A sanitizer's runtime that the command is linked with comes first, so that it sees the calls before
+ * libtas does. libtas takes it out of LD_PRELOAD again: the command's children may be of another kind.
+ */
+static int set_preload(const char *first)
 {
 	char lib[PATH_MAX], real[PATH_MAX], *all;
 	const char *old = getenv("LD_PRELOAD");
@@ -124,10 +128,27 @@ static int set_preload(void)
 			TAS_LIBDIR);
 		return -1;
 	}
-	if (asprintf(&all, "%s%s%s", real, old != NULL && *old ? ":" : "", old != NULL ? old : "") <
-		0)
+	if (asprintf(&all, "%s%s%s%s%s", first, *first ? ":" : "", real,
+		    old != NULL && *old ? ":" : "", old != NULL ? old : "") < 0)
 		return -1;
 	r = setenv("LD_PRELOAD", all, 1);
+	if (r == 0)
+		r = *first ? setenv(TAS_FIRST_ENV, first, 1) : unsetenv(TAS_FIRST_ENV);
+	free(all);
+	return r;
+}
+
+/* In children with the same runtime libtas comes first: that is to be no error. */
+static int allow_order(void)
+{
+	const char *old = getenv("ASAN_OPTIONS");
+	char *all;
+	int r;
+
+	if (asprintf(&all, "%s%sverify_asan_link_order=0", old != NULL ? old : "",
+		    old != NULL && *old ? ":" : "") < 0)
+		return -1;
+	r = setenv("ASAN_OPTIONS", all, 1);
 	free(all);
 	return r;
 }
@@ -288,17 +309,24 @@ static const char *absolute(const char *path)
 	return all != NULL ? all : path;
 }
 
-/* Whether and why a preloaded library would not reach the command. False: it shall not be run then. */
-static bool look_at_command(const struct conf *c, const char *name, const char *then)
+/* Says where a preloaded library would not reach. False: the command shall not be run then. */
+static bool is_reached(
+	const struct conf *c, const char *name, const struct program *p, const char *then)
 {
-	const char *why = program_out_of_reach(name);
-
-	if (why == NULL || c->trap)
-		return true;
-	fprintf(stderr,
-		"tas-run: %s %s, where a preloaded library does not reach (see --trap): %s\n", name,
-		why, then);
-	return !c->require;
+	if (p->unreached != NULL && !c->trap) {
+		fprintf(stderr,
+			"tas-run: %s %s, where a preloaded library does not reach (see --trap): "
+			"%s\n",
+			name, p->unreached, then);
+		return !c->require;
+	}
+	if (p->uring)
+		fprintf(stderr,
+			"tas-run: %s is linked with liburing: what it does with sockets by "
+			"io_uring is the "
+			"kernel's\n",
+			name);
+	return true;
 }
 
 int main(int argc, char **argv)
@@ -306,13 +334,15 @@ int main(int argc, char **argv)
 	struct conf c = {0};
 	int first = parse(argc, argv, &c), err;
 	const char *path = absolute(choose_socket(&c)), *then;
+	struct program p;
 	char **args = argv + first, **room;
 
 	then = c.require ? "not running the command" : "using the kernel's TCP";
 	err = probe(path);
 	if (err != 0)
 		complain(path, err, then);
-	if ((err != 0 && c.require) || (err == 0 && !look_at_command(&c, args[0], then)))
+	program_look(args[0], &p);
+	if ((err != 0 && c.require) || (err == 0 && !is_reached(&c, args[0], &p, then)))
 		return EXIT_SELF;
 	if (setenv(TAS_SOCKET_ENV, path, 1) != 0 ||
 		(c.explain && setenv(TAS_EXPLAIN_ENV, "1", 1) != 0))
@@ -324,7 +354,7 @@ int main(int argc, char **argv)
 		memcpy(room + 2, args, (size_t)(argc - first) * sizeof(*args));
 		return run_trap(&c, room);
 	}
-	if (set_preload() != 0)
+	if (set_preload(p.first) != 0 || (p.first[0] != '\0' && allow_order() != 0))
 		return EXIT_SELF;
 	execvp(args[0], args);
 	err = errno;

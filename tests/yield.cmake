@@ -36,7 +36,8 @@ set_target_properties(tas_lib_yielding PROPERTIES C_VISIBILITY_PRESET hidden)
 target_link_libraries(tas_lib_yielding PRIVATE tas_plain_flags)
 target_link_options(tas_lib_yielding PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/libtas/libtas.map -Wl,-z,now)
 
-add_executable(tas_run_yielding ${CMAKE_SOURCE_DIR}/libtas/tas-run.c ${CMAKE_SOURCE_DIR}/libtas/tas-run-program.c)
+add_executable(tas_run_yielding ${CMAKE_SOURCE_DIR}/libtas/tas-run.c ${CMAKE_SOURCE_DIR}/libtas/tas-run-program.c
+	${CMAKE_SOURCE_DIR}/libtas/tas-run-elf.c)
 target_link_libraries(tas_run_yielding PRIVATE tas_plain_flags)
 target_compile_definitions(tas_run_yielding PRIVATE TAS_LIBDIR="${YIELD_DIR}/lib" TAS_LIBEXECDIR="${YIELD_DIR}/bin")
 add_custom_command(TARGET tas_run_yielding POST_BUILD COMMAND ${CMAKE_COMMAND} -E create_symlink

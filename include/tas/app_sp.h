@@ -30,6 +30,7 @@
 
 #define TAS_SOCKET_DEFAULT "/run/tas/tas.sock"
 #define TAS_SOCKET_ENV	   "TAS_SOCKET"
+#define TAS_FIRST_ENV	   "TAS_PRELOAD_FIRST" /* what tas-run put before libtas: this program's alone */
 #define TAS_EXPLAIN_ENV	   "TAS_EXPLAIN" /* set: libtas reports its explain counters at exit */
 #define TAS_CMD_MAGIC	   0x43534154u /* "TASC" */
 
