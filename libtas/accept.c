@@ -195,6 +195,7 @@ static int accept_ours(struct lt_desc *d, struct sockaddr *sa, socklen_t *len, i
 		return fd;
 	}
 	fill_conn(n, d, e, slot);
+	lt_report_accepted(n, d);
 	tas_store_rel(&n->kind, (uint32_t)LT_CONN);
 	lt_fd_put(fd, n);
 	lt_ring(n); /* at once: a claim that is not made good in time is offered to others */
@@ -205,13 +206,14 @@ static int accept_ours(struct lt_desc *d, struct sockaddr *sa, socklen_t *len, i
 	return fd;
 }
 
-static int accept_kernel(int lfd, struct sockaddr *sa, socklen_t *len, int flags)
+static int accept_kernel(
+	const struct lt_desc *d, int lfd, struct sockaddr *sa, socklen_t *len, int flags)
 {
 	int fd = lfd < 0 ? -EAGAIN : (int)lt_sys4(SYS_accept4, lfd, sa, len, flags);
 
 	if (fd < 0)
 		return fd;
-	lt_explain(TAS_X_dual_accept);
+	lt_left_listener(TAS_X_dual_accept, d->laddr, d->lport);
 	lt_fd_new(fd);
 	return fd;
 }
@@ -222,11 +224,11 @@ static int accept_now(struct lt_desc *d, int lfd, struct sockaddr *sa, socklen_t
 	int fd = -EAGAIN;
 
 	if (kernel_first)
-		fd = accept_kernel(lfd, sa, len, flags);
+		fd = accept_kernel(d, lfd, sa, len, flags);
 	if (fd == -EAGAIN)
 		fd = accept_ours(d, sa, len, flags);
 	if (fd == -EAGAIN && !kernel_first)
-		fd = accept_kernel(lfd, sa, len, flags);
+		fd = accept_kernel(d, lfd, sa, len, flags);
 	return fd;
 }
 

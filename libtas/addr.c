@@ -148,7 +148,7 @@ static bool loopback(const uint8_t addr[16])
 }
 
 /* The row of explain.h that says why a destination is the kernel's; -1: it is not. */
-static int why_kernel(const struct lt_ctx *c, const uint8_t addr[16])
+int lt_why_kernel(const struct lt_ctx *c, const uint8_t addr[16])
 {
 	int served, route;
 
@@ -166,7 +166,7 @@ static int why_kernel(const struct lt_ctx *c, const uint8_t addr[16])
 
 enum lt_place lt_place_remote(const struct lt_ctx *c, const uint8_t addr[16])
 {
-	int why = why_kernel(c, addr);
+	int why = lt_why_kernel(c, addr);
 
 	if (why < 0)
 		return LT_TAS;

@@ -182,6 +182,7 @@ void lt_context_move_fd(int fd)
 	lt_client_move_fd(fd);
 	lt_sleepers_move_fd(fd);
 	lt_transits_move_fd(fd);
+	lt_report_move_fd(fd);
 	for (i = 0; c != NULL && i < c->ncores; i++)
 		move_fd(&c->core_fd[i], fd);
 	for (i = 0; c != NULL && i < TAS_MAX_EVQ; i++)

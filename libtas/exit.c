@@ -21,7 +21,10 @@ static void close_all(struct lt_ctx *c)
 	for (i = 0; i < n; i++) {
 		v = tas_load_acq(&c->slot_desc[i]);
 		d = v != 0 ? &lt_descs[v - 1] : NULL;
-		if (d == NULL || d->kind != LT_CONN || d->slot != i || lt_share_close(d))
+		if (d == NULL || d->kind != LT_CONN || d->slot != i)
+			continue;
+		lt_report_settle(d);
+		if (lt_share_close(d))
 			continue;
 		abort = d->opts.linger_s == 0 || lt_conn_left(d) != 0;
 		lt_tx_last(d, TAS_SOCK_CLOSED | (abort ? TAS_SOCK_ABORT : TAS_SOCK_SHUT_WR));

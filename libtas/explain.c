@@ -5,9 +5,6 @@
  * after the service has ended, in private memory, from where it moves into the next segment. A fork
  * child starts at zero. Nothing here is on the path of data. Owner: any thread (relaxed adds).
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 #include "lt.h"
 
 #define OPTION_FIRST TAS_X_option_ulp
@@ -18,16 +15,8 @@ static uint64_t own[TAS_X_COUNT]; /* while there is no segment */
 static uint64_t *shared;	  /* in the segment in use, or NULL */
 static uint32_t shared_rows;
 
-static struct stat errors; /* what descriptor 2 was at the start, st_ino 0 = do not report */
-
-static const char *const help[] = {
-#define ROW_HELP(name, unit, text) unit ": " #name ": " text "\n",
-	TAS_EXPLAIN_ROWS(ROW_HELP)
-#undef ROW_HELP
-};
-
 /* A child made behind libc's back has no segment mapped, and may not have noticed yet. */
-static bool noticed(void)
+bool lt_explain_noticed(void)
 {
 	const uint32_t *alive = tas_load(&lt_alive);
 
@@ -38,7 +27,8 @@ static uint64_t *place(uint32_t row)
 {
 	uint64_t *s = tas_load_acq(&shared);
 
-	return s != NULL && row < tas_load(&shared_rows) && noticed() ? &s[row] : &own[row];
+	return s != NULL && row < tas_load(&shared_rows) && lt_explain_noticed() ? &s[row]
+										 : &own[row];
 }
 
 void lt_explain(enum tas_explain row)
@@ -78,6 +68,7 @@ void lt_explain_fork_child(void)
 {
 	shared = NULL;
 	memset(own, 0, sizeof(own));
+	lt_report_fork_child();
 }
 
 /* ---- options ---- */
@@ -96,37 +87,4 @@ void lt_explain_decided(struct lt_desc *d)
 
 	for (; bits != 0; bits &= bits - 1)
 		lt_explain((enum tas_explain)(OPTION_FIRST + __builtin_ctz(bits)));
-}
-
-/* ---- the report of tas-run --explain ---- */
-
-/* Descriptor 2 may have become something else by the time the process ends: then nothing is
- * written. */
-__attribute__((constructor)) static void look_at_errors(void)
-{
-	if (secure_getenv(TAS_EXPLAIN_ENV) == NULL || fstat(2, &errors) != 0)
-		errors.st_ino = 0;
-}
-
-void lt_explain_report(void)
-{
-	uint32_t pid = (uint32_t)lt_sys1(SYS_getpid, 0), i;
-	struct stat now;
-	char line[256];
-	uint64_t v;
-	int n;
-
-	if (errors.st_ino == 0 || fstat(2, &now) != 0 || now.st_ino != errors.st_ino ||
-		now.st_dev != errors.st_dev || !noticed())
-		return;
-	for (i = 0; i < TAS_X_COUNT; i++) {
-		v = lt_explained((enum tas_explain)i);
-		n = v == 0 ? 0
-			   : snprintf(line, sizeof(line), "tas-run: %u: %llu %s", pid,
-				     (unsigned long long)v, help[i]);
-		if (n > 0)
-			lt_sys3(SYS_write, 2, line,
-				(size_t)n < sizeof(line) ? n : (int)sizeof(line) - 1);
-	}
-	errors.st_ino = 0; /* once */
 }

@@ -73,7 +73,7 @@ static void clean_table(bool shared)
 	for (fd = 0; fd < n; fd++) {
 		v = lt_tab[fd];
 		if (v == LT_TAB_HIDDEN) {
-			if ((int)fd != lt_client_sock())
+			if ((int)fd != lt_client_sock() && (int)fd != lt_report_fd())
 				lt_unhide((int)fd);
 			continue;
 		}

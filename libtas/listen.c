@@ -88,12 +88,12 @@ static void take_nonblock(struct lt_desc *d, int fd)
 		lt_sys_fcntl(fd, F_SETFL, fl | O_NONBLOCK);
 }
 
-static enum lt_place named_place(struct lt_ctx *c, const uint8_t addr[16])
+static enum lt_place named_place(struct lt_ctx *c, const struct tas_msg *m)
 {
-	enum lt_place place = lt_place_local(c, addr);
+	enum lt_place place = lt_place_local(c, m->laddr);
 
 	if (place == LT_KERNEL)
-		lt_explain(TAS_X_kernel_listen_address);
+		lt_left_listener(TAS_X_kernel_listen_address, m->laddr, m->lport);
 	return place;
 }
 
@@ -116,15 +116,15 @@ static enum lt_place bound_place(struct lt_ctx *c, int fd, struct tas_msg *m)
 	if (!lt_addr_get((struct sockaddr *)&sa, len, m->laddr, &m->lport))
 		return LT_KERNEL;
 	if (sa.sin6_family == AF_INET6 && option_set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) {
-		lt_explain(TAS_X_kernel_listen_ipv6);
+		lt_left_listener(TAS_X_kernel_listen_ipv6, m->laddr, m->lport);
 		return LT_KERNEL;
 	}
 	if (option_set(fd, SOL_SOCKET, SO_BINDTOIFINDEX)) {
-		lt_explain(TAS_X_kernel_listen_device);
+		lt_left_listener(TAS_X_kernel_listen_device, m->laddr, m->lport);
 		return LT_KERNEL;
 	}
 	if (!lt_addr_any(m->laddr))
-		return named_place(c, m->laddr);
+		return named_place(c, m);
 	memset(m->laddr, 0, 16);
 	return LT_BOTH;
 }
@@ -157,7 +157,7 @@ int lt_listen_decide(struct lt_desc *d, int fd, int backlog)
 		return r;
 	}
 	if (r < 0) {
-		lt_explain(TAS_X_kernel_listen_refused);
+		lt_left_listener(TAS_X_kernel_listen_refused, m.laddr, m.lport);
 		return 1;
 	}
 	if (place == LT_BOTH)

@@ -257,7 +257,21 @@ void lt_explain_close(void);			      /* the service has ended */
 void lt_explain_fork_child(void);
 void lt_explain_option(struct lt_desc *d, enum tas_explain row); /* setsockopt() was called */
 void lt_explain_decided(struct lt_desc *d); /* d is tas's: its options without effect count */
+bool lt_explain_noticed(void); /* false in a child that was made behind libc's back */
+
+/* report.c: tas-run --explain */
 void lt_explain_report(void);
+void lt_report_fork_child(void);
+void lt_report_move_fd(int fd);
+int lt_report_fd(void); /* hidden, and a child's too */
+void lt_report_accepted(struct lt_desc *d, const struct lt_desc *listener);
+void lt_report_connected(struct lt_desc *d);
+void lt_report_came(struct lt_desc *d);	  /* from another process, into the slot that d has now */
+void lt_report_settle(struct lt_desc *d); /* it is going to leave its slot */
+void lt_report_ended(struct lt_desc *d);
+/* Left with the kernel: counted under `why`. */
+void lt_left_connect(enum tas_explain why, const uint8_t addr[16], uint16_t port);
+void lt_left_listener(enum tas_explain why, const uint8_t addr[16], uint16_t port);
 
 /* sandbox.c */
 struct sock_fprog;
@@ -297,6 +311,7 @@ int lt_addr_put(const struct lt_desc *d, const uint8_t addr[16], uint16_t port, 
 	socklen_t *len);
 bool lt_addr_any(const uint8_t addr[16]);
 enum lt_place lt_place_local(const struct lt_ctx *c, const uint8_t addr[16]);
+int lt_why_kernel(const struct lt_ctx *c, const uint8_t addr[16]); /* explain.h; -1: it is tas's */
 enum lt_place lt_place_remote(const struct lt_ctx *c, const uint8_t addr[16]);
 
 /* stream.c: state of a connection, ringing, waiting */

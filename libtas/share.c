@@ -182,6 +182,7 @@ static void go_on(struct lt_ctx *c, struct lt_desc *d, uint32_t slot, struct tas
 	d->ctx = c;
 	d->slot = slot;
 	tas_store_rel(&d->s, s);
+	lt_report_came(d);
 	tas_store_rel(&d->kind, (uint32_t)LT_CONN);
 }
 
@@ -194,6 +195,7 @@ static void change_slot(struct lt_ctx *c, struct lt_desc *d, uint32_t slot, stru
 	int rx = lt_lock(&old->rx_lock), tx = lt_lock(&old->tx_lock);
 
 	settled(old);
+	lt_report_settle(d);
 	go_on(c, d, slot, s);
 	if (tx == 0)
 		lt_unlock(&old->tx_lock);

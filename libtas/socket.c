@@ -178,6 +178,7 @@ static int ask_connect(
 	tas_fetch_or(&d->flags, LT_D_CONNECTING);
 	tas_store_rel(&d->kind, (uint32_t)LT_CONN);
 	lt_explain_decided(d);
+	lt_report_connected(d);
 	return 0;
 }
 
@@ -289,12 +290,15 @@ static void disconnect(struct lt_desc *d, int fd)
 static enum lt_place destination(const struct sockaddr *sa, socklen_t len, uint8_t addr[16],
 	uint16_t *port, struct lt_ctx **c)
 {
+	int why;
+
 	if (!lt_addr_get(sa, len, addr, port))
 		return LT_KERNEL;
 	*c = lt_context_get();
-	if (*c != NULL)
-		return lt_place_remote(*c, addr);
-	lt_explain(TAS_X_kernel_no_region);
+	why = *c != NULL ? lt_why_kernel(*c, addr) : (int)TAS_X_kernel_no_region;
+	if (why < 0)
+		return LT_TAS;
+	lt_left_connect((enum tas_explain)why, addr, *port);
 	return LT_KERNEL;
 }
 
@@ -329,7 +333,8 @@ static int decide_connect(struct lt_desc *d, int fd, const struct sockaddr *sa, 
 	}
 	r = ask_connect(d, c, fd, addr, port);
 	if (r == -EADDRNOTAVAIL || r == -EPIPE) {
-		lt_explain(r == -EPIPE ? TAS_X_kernel_no_service : why_refused(c, addr));
+		lt_left_connect(
+			r == -EPIPE ? TAS_X_kernel_no_service : why_refused(c, addr), addr, port);
 		return 1;
 	}
 	if (r < 0)
@@ -490,6 +495,7 @@ static void last_words(struct lt_desc *d)
 /* No descriptor of this process is left; other processes may hold the connection. */
 void lt_conn_close(struct lt_desc *d)
 {
+	lt_report_ended(d);
 	if (!lt_share_close(d))
 		last_words(d);
 	end_life(d);

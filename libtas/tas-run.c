@@ -1,5 +1,5 @@
 /*
- * tas-run.c - runs a command with libtas preloaded: `tas-run [-s SOCKET] [--require] [--explain]
+ * tas-run.c - runs a command with libtas preloaded: `tas-run [-s SOCKET] [--require] [--explain[=FILE]]
  * [--trap] [--] COMMAND [ARG]...`
  *
  * Sets LD_PRELOAD (ours first, what was there after it) and TAS_SOCKET, then execs: same process
@@ -31,14 +31,17 @@
 enum { EXIT_SELF = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
 static const char help[] =
-	"usage: tas-run [-s SOCKET] [--require] [--explain] [--trap] [--] COMMAND [ARG]...\n"
+	"usage: tas-run [-s SOCKET] [--require] [--explain[=FILE]] [--trap] [--] COMMAND [ARG]...\n"
 	"Runs COMMAND with its TCP sockets served by the tas service.\n"
 	"  -s, --socket SOCKET  registration socket (default $TAS_SOCKET, else " TAS_SOCKET_DEFAULT
 	")\n"
 	"      --require        fail when no service answers, or COMMAND is a program that a "
 	"preloaded\n"
 	"                       library does not reach, instead of using the kernel's TCP\n"
-	"      --explain        each process says at its end what did not go through tas, and why\n"
+	"      --explain[=FILE] each process says at its end which sockets went over tas, which "
+	"did "
+	"not,\n"
+	"                       and why; to standard error, or at the end of FILE\n"
 	"      --trap           catch the command's system calls on sockets: for static and Go "
 	"programs\n"
 	"      --version        print the version\n"
@@ -46,13 +49,27 @@ static const char help[] =
 
 struct conf {
 	const char *socket;
-	bool require, explain, trap;
+	const char *explain; /* "1", or a file */
+	bool require, trap;
 };
+
+/* The command, or one that it starts, may change its directory before it opens its first socket. */
+static const char *absolute(const char *path)
+{
+	char *here, *all = NULL;
+
+	if (path[0] == '/' || (here = getcwd(NULL, 0)) == NULL)
+		return path;
+	if (asprintf(&all, "%s/%s", here, path) < 0)
+		all = NULL;
+	free(here);
+	return all != NULL ? all : path;
+}
 
 static int parse(int argc, char **argv, struct conf *c)
 {
 	static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
-		{"require", no_argument, NULL, 'r'}, {"explain", no_argument, NULL, 'e'},
+		{"require", no_argument, NULL, 'r'}, {"explain", optional_argument, NULL, 'e'},
 		{"trap", no_argument, NULL, 't'}, {"version", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int o;
@@ -66,7 +83,7 @@ static int parse(int argc, char **argv, struct conf *c)
 			c->require = true;
 			break;
 		case 'e':
-			c->explain = true;
+			c->explain = optarg != NULL ? absolute(optarg) : "1";
 			break;
 		case 't':
 			c->trap = true;
@@ -296,19 +313,6 @@ static const char *choose_socket(const struct conf *c)
 	return env != NULL && *env ? env : TAS_SOCKET_DEFAULT;
 }
 
-/* The command, or one that it starts, may change its directory before it opens its first socket. */
-static const char *absolute(const char *path)
-{
-	char *here, *all = NULL;
-
-	if (path[0] == '/' || (here = getcwd(NULL, 0)) == NULL)
-		return path;
-	if (asprintf(&all, "%s/%s", here, path) < 0)
-		all = NULL;
-	free(here);
-	return all != NULL ? all : path;
-}
-
 /* Says where a preloaded library would not reach. False: the command shall not be run then. */
 static bool is_reached(
 	const struct conf *c, const char *name, const struct program *p, const char *then)
@@ -345,7 +349,7 @@ int main(int argc, char **argv)
 	if ((err != 0 && c.require) || (err == 0 && !is_reached(&c, args[0], &p, then)))
 		return EXIT_SELF;
 	if (setenv(TAS_SOCKET_ENV, path, 1) != 0 ||
-		(c.explain && setenv(TAS_EXPLAIN_ENV, "1", 1) != 0))
+		(c.explain != NULL && setenv(TAS_EXPLAIN_ENV, c.explain, 1) != 0))
 		return EXIT_SELF;
 	if (err == 0 && c.trap) {
 		room = calloc((size_t)(argc - first) + 3, sizeof(*room));

@@ -38,6 +38,63 @@ shown "$T/client.err" "$pid" >"$T/report"
 diff "$T/expected" "$T/report" >&2 || fail "what the client did (<) and tas-run --explain (>) differ"
 ! grep -v "^tas-run: $pid:" "$T/client.err" >&2 || fail "the child counts what its parent did"
 
+# Which sockets, by listener and by destination: over tas with their bytes, by the kernel with the reason. A daemon has given its
+# standard error away: it writes to the file, as a child that ends by _exit() does.
+cat >"$T/places.py" <<'PY'
+import os, socket, sys
+tas, peer, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def talk(s, n):
+    s.sendall(b"x" * n)
+    while n:
+        n -= len(s.recv(65536))
+for n in (1000, 5000):
+    s = socket.create_connection((peer, port))
+    talk(s, n)
+    s.close()
+kept = socket.create_connection((peer, port))
+talk(kept, 10)
+for _ in range(3):
+    try:
+        socket.create_connection(("127.0.0.1", 9))
+    except ConnectionRefusedError:
+        pass
+l = socket.create_server((tas, 7010))
+k = socket.create_server(("127.0.0.1", 7011))
+print("serving", flush=True)
+for _ in range(2):
+    s, _ = l.accept()
+    s.sendall(s.recv(65536) * 2)
+    s.close()
+if os.fork() == 0:
+    talk(socket.create_connection((peer, port)), 77)
+    os._exit(0)
+os.wait()
+if len(sys.argv) > 4:
+    os.closerange(0, 3)
+PY
+places() { # places NAME LOG TAS-RUN OPTIONS...
+	spawn "$1" ip netns exec "$NS_T" "$TAS_BUILD/bin/tas-run" -s "$SOCKET" --require "${@:3}"
+	local pid=$PID
+	wait_for 20 "$1" grep -q serving "$T/$1.log"
+	for i in 1 2; do
+		[ "$(within 20 "${KERNEL[@]}" bash -c "exec 3<>/dev/tcp/$TAS_IP/7010; echo -n 12345678 >&3; cat <&3" | wc -c)" = 16 ] || fail "$1: no echo"
+	done
+	finish "$pid" 30 || fail "$1 ended with $?"
+	sed -n "s/^tas-run: $pid: \(tas\|kernel\) *\(on\|to\) */\1 \2 /p" "$2" | tr -s ' ' | sort >"$T/$1.parent"
+	sed "/^tas-run: $pid:/d; s/^tas-run: [0-9]*: //" "$2" | grep -E '^(tas|kernel) ' | tr -s ' ' | sort >"$T/$1.child"
+	cat >"$T/$1.expected" <<-END
+		kernel on 127.0.0.1:7011 1 - - listeners on an address that tas does not serve
+		kernel to 127.0.0.1:9 3 - - connections to a loopback address
+		tas on $TAS_IP:7010 2 16 32
+		tas to $PEER_IP:7000 3 6010 6010
+	END
+	diff "$T/$1.expected" "$T/$1.parent" >&2 || fail "$1: what it did (<) and what is said of it (>) differ"
+	diff <(echo "tas to $PEER_IP:7000 1 77 77") "$T/$1.child" >&2 || fail "$1: what its child did (<) and what is said of it (>) differ"
+}
+places shown "$T/shown.log" --explain -- "$PYTHON" "$T/places.py" $TAS_IP $PEER_IP 7000
+places filed "$T/explained" --explain="$T/explained" -- "$PYTHON" "$T/places.py" $TAS_IP $PEER_IP 7000 close
+! grep -q '^tas-run' "$T/filed.log" || fail "standard error was closed, and written to"
+
 # Without a region the process keeps the numbers to itself.
 make_socket='import socket; socket.socket(); socket.socket(); socket.socket(type=socket.SOCK_DGRAM)'
 "$TAS_BUILD/bin/tas-run" -s "$T/nobody" --explain -- "$PYTHON" -c "$make_socket" 2>"$T/none.err" || fail "without a service: $?"
