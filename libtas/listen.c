@@ -119,6 +119,10 @@ static enum lt_place bound_place(struct lt_ctx *c, int fd, struct tas_msg *m)
 		lt_left_listener(TAS_X_kernel_listen_ipv6, m->laddr, m->lport);
 		return LT_KERNEL;
 	}
+	if (lt_uring_keeps()) {
+		lt_left_listener(TAS_X_kernel_uring, m->laddr, m->lport);
+		return LT_KERNEL;
+	}
 	if (option_set(fd, SOL_SOCKET, SO_BINDTOIFINDEX)) {
 		lt_left_listener(TAS_X_kernel_listen_device, m->laddr, m->lport);
 		return LT_KERNEL;

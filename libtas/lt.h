@@ -259,6 +259,10 @@ void lt_explain_option(struct lt_desc *d, enum tas_explain row); /* setsockopt()
 void lt_explain_decided(struct lt_desc *d); /* d is tas's: its options without effect count */
 bool lt_explain_noticed(void); /* false in a child that was made behind libc's back */
 
+/* uring.c */
+void lt_uring_made(void);
+bool lt_uring_keeps(void); /* the program has a ring: sockets that are not decided are the kernel's */
+
 /* report.c: tas-run --explain */
 void lt_explain_report(void);
 void lt_report_fork_child(void);

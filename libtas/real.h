@@ -20,6 +20,8 @@
 #include <time.h>
 
 struct lt_desc;
+struct io_uring;
+struct io_uring_params;
 
 /* clang-format off */
 #define LT_UNWRAP(...) __VA_ARGS__

@@ -17,6 +17,10 @@ static bool may_be_ours(int domain, int type, int protocol)
 		lt_explain(TAS_X_kernel_not_tcp);
 		return false;
 	}
+	if (lt_uring_keeps()) {
+		lt_explain(TAS_X_kernel_uring);
+		return false;
+	}
 	if (lt_client_ready())
 		return true;
 	lt_explain(lt_client_refused() ? TAS_X_kernel_refused : TAS_X_kernel_no_service);
@@ -296,6 +300,8 @@ static enum lt_place destination(const struct sockaddr *sa, socklen_t len, uint8
 		return LT_KERNEL;
 	*c = lt_context_get();
 	why = *c != NULL ? lt_why_kernel(*c, addr) : (int)TAS_X_kernel_no_region;
+	if (lt_uring_keeps())
+		why = TAS_X_kernel_uring;
 	if (why < 0)
 		return LT_TAS;
 	lt_left_connect((enum tas_explain)why, addr, *port);

@@ -350,6 +350,8 @@ long wrap_syscall(long number, ...)
 		errno = (int)-r;
 		return -1;
 	}
+	if (number == SYS_io_uring_setup)
+		lt_uring_made();
 	if (makes_number(number, a))
 		lt_fd_new((int)r);
 	return r;

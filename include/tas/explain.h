@@ -65,7 +65,8 @@
 	X(uring, "rings", "io_uring instances: what a ring does with sockets is the kernel's")                         \
 	X(trap_option, "options", "tas-run --trap: options that are not relayed, refused")                             \
 	X(trap_reset, "connections", "tas-run --trap: resets shown as an end of file, the descriptor had moved")       \
-	X(trap_unreachable, "calls", "tas-run --trap: calls of processes that may not be looked into")                \
+	X(trap_unreachable, "calls", "tas-run --trap: calls of processes that may not be looked into")                 \
+	X(kernel_uring, "sockets", "TCP sockets made, connected or listening when the program had an io_uring")                \
 	X(refuse_pass, "descriptors", "not passed by sendmsg(): still connecting, an epoll set, or to a program without libtas") \
 	X(left_behind, "programs", "started with descriptors of tas, which libtas cannot be loaded into") \
 	X(kernel_option, "sockets", "sockets left to the kernel for an option that only it has (filter, time stamps, device, ...)")

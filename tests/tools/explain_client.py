@@ -87,13 +87,8 @@ def options(s):
 
 def calls(s):
     s.send(b"x", 0x4000000)  # MSG_ZEROCOPY
-<<<<<<< HEAD
     fails(s.sendmsg, [b"-"], [(socket.SOL_SOCKET, 36, bytes(4))])  # SO_MARK
     s.sendmsg([b"y"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, b"")])  # as nothing: not counted
-=======
-    fails(s.sendmsg, [b"y"], [(socket.SOL_SOCKET, socket.SO_MARK, bytes(4))])
-    s.sendmsg([b"y"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, b"")])  # nothing to do: not counted
->>>>>>> 9d209ac (tests/e2e/explain: expect no refusal of urgent data, and one of control data)
     COUNT.update(["flag_zerocopy", "flag_control"])
     r, w = os.pipe()
     os.write(w, b"z")
