@@ -116,7 +116,7 @@ static void test_udp_messages(void)
 	struct sockaddr_storage sa, sb;
 	socklen_t la, lb;
 	int a, b, i, one = 1, r;
-	char out_buf[4][16], in_buf[4][16], control[4][128];
+	char out_buf[4][32], in_buf[4][32], control[4][128];
 	struct iovec ov[4], iv[4];
 	struct mmsghdr om[4], im[4];
 
