@@ -44,11 +44,12 @@ class Tap : public Conn
 	}
 	void TearDown() override
 	{
+		uint32_t *ports = sp->tap.ports;
+
 		close(sp->tap.fd);
 		close(kernel);
 		Conn::TearDown();
-		free(sp->tap.ports);
-		sp->tap.ports = nullptr;
+		free(ports);
 	}
 	/* Frames that the kernel has got since last time. */
 	int got()
