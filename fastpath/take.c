@@ -138,6 +138,18 @@ static int hear_what_decides(
 	return 1;
 }
 
+/* What the slot's line still says of the connection that was here before: bytes to read, above all. */
+static void write_nothing(struct tas_sock *s)
+{
+	tas_store(&s->rx_head, 0);
+	tas_store(&s->rx_first_pos, 0);
+	tas_store(&s->rx_first_chunk, TAS_CHUNK_NONE);
+	tas_store(&s->rx_full, 0);
+	tas_store(&s->rx_urged, 0);
+	tas_store(&s->tx_una, 0);
+	tas_store(&s->tx_limit, 0);
+}
+
 /*
  * The connection does not exist (any more) or is another's: the slot answers with an error under that gen. For who has just
  * accepted it, its peer has reset it: no other error of accept's connections is known to programs.
@@ -152,6 +164,7 @@ static void refuse(
 	if (!tas_cas(&app->slot_flow[slot], &none, FP_FLOW_HELD))
 		return;
 	sh->slots[slot].gen = gen;
+	write_nothing(s);
 	fp_slot_dead(core, app, slot, TAS_SOCK_OPEN, ECONNRESET, TAS_CHUNK_NONE);
 	if (want & TAS_SOCK_CLOSED)
 		fp_slot_forget(core, app, slot);

@@ -117,6 +117,11 @@ void lt_share_mark(void)
 /* It is gone, or was never ours to have: the slot shows what a reset one would. */
 static void show_reset(struct tas_sock *s, uint32_t gen)
 {
+	tas_store(&s->rx_head, 0ull); /* of the connection that the slot had before */
+	tas_store(&s->rx_first_pos, 0ull);
+	tas_store(&s->rx_first_chunk, TAS_CHUNK_NONE);
+	tas_store(&s->tx_una, 0ull);
+	tas_store(&s->tx_limit, 0ull);
 	tas_store(&s->error, (uint32_t)ECONNRESET);
 	tas_store_rel(&s->state, TAS_SOCK_OPEN | TAS_SOCK_ERROR | TAS_SOCK_FREE);
 	tas_store_rel(&s->gen, gen);

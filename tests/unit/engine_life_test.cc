@@ -286,6 +286,30 @@ TEST(Take, WaitsForReceiveMemory)
 	EXPECT_EQ(t.s.bad_bytes, 0u);
 }
 
+/* The slot had another connection before: of that nothing is to be seen, least of all bytes to read. */
+TEST(Take, RefusedTakeSaysNothingOfTheConnectionBefore)
+{
+	Accepted t;
+	Socket first(t.p, 4, 77);
+
+	t.c.peer->to_write = 50000;
+	t.claim(1);
+	first.take(5);
+	settle(t.e, {&t.c}, [&] { first.recv(); });
+	EXPECT_EQ(first.read, 50000u);
+	first.want(TAS_SOCK_CLOSED | TAS_SOCK_SHUT_WR);
+	settle(t.e, {&t.c});
+	ASSERT_TRUE(first.state() & TAS_SOCK_FREE);
+	Socket second(t.p, 4, 78); /* a generation that no flow has */
+	second.take(5);
+	t.e.run();
+	EXPECT_EQ(second.state(), TAS_SOCK_OPEN | TAS_SOCK_ERROR);
+	EXPECT_EQ(second.s().rx_head, 0u);
+	EXPECT_EQ(second.s().rx_first_chunk, TAS_CHUNK_NONE);
+	EXPECT_EQ(second.s().tx_una, 0u);
+	EXPECT_EQ(second.s().tx_limit, 0u);
+}
+
 TEST(Take, FlowThatDiesWhileItsTakeWaitsForMemoryAnswersWithAnError)
 {
 	Starved t;
