@@ -373,10 +373,13 @@ static void widen_outer(struct lt_desc *inner)
 	}
 }
 
-/* The context in which ep and d meet; NULL: there is none, everything is the kernel's. */
+/*
+ * The context in which ep and d meet; NULL: there is none, everything is the kernel's. An instance
+ * inside another wants one too: what is ours may come into the inner one later.
+ */
 static struct lt_ctx *meeting(const struct lt_desc *d)
 {
-	struct lt_ctx *c = d->kind == LT_EPOLL ? lt_context() : lt_context_get();
+	struct lt_ctx *c = lt_context_get();
 
 	if (c == NULL && d->kind == LT_CONN)
 		c = d->ctx; /* dead: its sockets can still be asked about */
