@@ -152,8 +152,9 @@ static struct lt_desc *ours(int fd)
 	return NULL;
 }
 
-/* 1: told, 0: nothing to tell, or -errno. */
-static int announce_one(int sock, const struct rights *r, uint32_t i, bool *checked)
+/* 1: told of *told, 0: nothing to tell, or -errno. */
+static int announce_one(
+	int sock, const struct rights *r, uint32_t i, bool *checked, struct lt_desc **told)
 {
 	struct lt_desc *d = ours(r->fds[i]);
 
@@ -161,6 +162,7 @@ static int announce_one(int sock, const struct rights *r, uint32_t i, bool *chec
 		return -EBADF;
 	if (d == NULL || is_second(r, i, d))
 		return 0;
+	*told = d; /* the number may be closed meanwhile */
 	if (!*checked && peer_lacks_libtas(sock)) {
 		lt_explain(TAS_X_refuse_pass);
 		return -EINVAL;
@@ -177,9 +179,9 @@ static int announce(int sock, const struct rights *r, struct lt_desc **told)
 	int err = 0;
 
 	for (i = 0; i < r->n && err >= 0; i++) {
-		err = announce_one(sock, r, i, &checked);
+		err = announce_one(sock, r, i, &checked, &told[n]);
 		if (err > 0)
-			told[n++] = lt_fd_get(r->fds[i]);
+			n++;
 	}
 	if (err >= 0)
 		return (int)n;
