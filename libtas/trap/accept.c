@@ -114,6 +114,9 @@ static bool deliver(const struct tr_wait *w)
 	uint32_t i;
 	int r = 0;
 
+	/* Its number may be another thread's by now, of a program that is none of ours. */
+	if (!tr_valid(w->id))
+		return false;
 	if (w->addr != 0)
 		r = tr_name_out(w->tid, w->addr, w->len, &s->ready[0].peer, s->ready[0].len);
 	if (r == 0)
