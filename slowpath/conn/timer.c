@@ -107,9 +107,10 @@ static uint64_t give_up_ns(const struct sp_conn *c)
 
 static uint64_t next_try_ns(const struct sp *sp, const struct sp_conn *c)
 {
-	uint64_t wait_ns = SYN_RTO_NS << c->retries, at, last = give_up_ns(c);
+	uint64_t wait_ns = SYN_RTO_NS << (c->retries < 7 ? c->retries : 7), at,
+		 last = give_up_ns(c);
 
-	if (c->retries > 7 || wait_ns > SYN_RTO_MAX_NS)
+	if (wait_ns > SYN_RTO_MAX_NS)
 		wait_ns = SYN_RTO_MAX_NS;
 	at = sp->now_ns + wait_ns;
 	if (last < at)

@@ -102,6 +102,19 @@ TEST_F(ConnOptions, SynCount_LimitsRetries)
 	EXPECT_EQ(sp->cnt.syn_retrans, 2u);
 }
 
+/* The wait doubles to two minutes and no further, however often. */
+TEST_F(ConnOptions, SynCount_AsManyAsThereCanBe)
+{
+	opts.syncnt = 127;
+	ASSERT_NE(out(), nullptr);
+	pass_s(127 + 119 * 120);
+	EXPECT_EQ(slot(app, 3)->state, 0u);
+	EXPECT_GE(sp->cnt.syn_retrans, 125u);
+	pass_s(10 * 120);
+	EXPECT_EQ(slot(app, 3)->error, (uint32_t)ETIMEDOUT);
+	EXPECT_EQ(sp->cnt.syn_retrans, 127u);
+}
+
 TEST_F(ConnOptions, UserTimeout_EndsTheHandshake)
 {
 	opts.user_timeout_ms = 2500;
