@@ -38,6 +38,9 @@ class ProgramInput
 		EXPECT_EQ(vc.peer->fault, "");
 		t.e.send_all(SP_APP_DEL, 1);
 		settle(t.e, {&t.c, &vc});
+		t.e.pass(FP_LINGER_NS +
+			 1000000); /* what it closed itself may wait for the peer's FIN */
+		settle(t.e, {&t.c, &vc});
 		EXPECT_EQ(t.e.count(FP_EV_APP_GONE), 1u);
 	}
 
