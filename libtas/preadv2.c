@@ -21,7 +21,8 @@ static int check(int fd, off_t off, int flags)
 	return lt_sys(SYS_preadv2, fd, (long)&v, 1, -1, -1, flags) == -EOPNOTSUPP ? -EOPNOTSUPP : 0;
 }
 
-ssize_t lt_preadv2(struct lt_desc *d, int fd, const struct iovec *v, int n, off_t off, int flags)
+static ssize_t transfer(struct lt_desc *d, int fd, const struct iovec *v, int n, off_t off,
+	int flags, ssize_t (*move)(struct lt_desc *d, struct lt_iov *it, size_t total, int flags))
 {
 	struct lt_iov it = {v, (size_t)n, 0};
 	ssize_t total = n < 0 ? -EINVAL : lt_iov_total(v, (size_t)n);
@@ -32,25 +33,19 @@ ssize_t lt_preadv2(struct lt_desc *d, int fd, const struct iovec *v, int n, off_
 	if (total <= 0)
 		return lt_ret(total);
 	err = check(fd, off, flags);
-	return lt_ret(err != 0 ? err
-			       : lt_recv_iov(d, &it, (size_t)total,
-					 flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
+	return lt_ret(err != 0
+			      ? err
+			      : move(d, &it, (size_t)total, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
+}
+
+ssize_t lt_preadv2(struct lt_desc *d, int fd, const struct iovec *v, int n, off_t off, int flags)
+{
+	return transfer(d, fd, v, n, off, flags, lt_recv_iov);
 }
 
 ssize_t lt_pwritev2(struct lt_desc *d, int fd, const struct iovec *v, int n, off_t off, int flags)
 {
-	struct lt_iov it = {v, (size_t)n, 0};
-	ssize_t total = n < 0 ? -EINVAL : lt_iov_total(v, (size_t)n);
-	int err;
-
-	if (off != -1)
-		return lt_ret(check(fd, off, flags));
-	if (total <= 0)
-		return lt_ret(total);
-	err = check(fd, off, flags);
-	return lt_ret(err != 0 ? err
-			       : lt_send_iov(d, &it, (size_t)total,
-					 flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
+	return transfer(d, fd, v, n, off, flags, lt_send_iov);
 }
 
 ssize_t lt_preadv64v2(
