@@ -21,7 +21,7 @@ SETUP	:= tests/lib/setup.sh
 CTEST	:= ctest --output-on-failure --no-tests=error -j $(JOBS)
 SOURCES	= $(shell git ls-files '*.c' '*.h' '*.cc')
 
-.PHONY: all build product asan tsan fuzz setup servers demo test test-long conformance format check-format tidy install uninstall clean distclean
+.PHONY: all build product asan tsan fuzz setup servers programs demo test test-long conformance format check-format tidy install uninstall clean distclean
 
 # At once, not after ten minutes of building.
 ifneq ($(filter demo test test-long,$(MAKECMDGOALS)),)
@@ -37,6 +37,8 @@ setup:
 
 servers: setup
 	@$(SETUP) servers
+
+programs: servers
 	@$(SETUP) go
 	@$(SETUP) diagnosis
 
@@ -58,7 +60,7 @@ demo: product servers
 	@TAS_BUILD=$(CURDIR)/$(BUILD) bench/demo.sh
 
 # One ctest over both builds, so that there is one summary and it comes last.
-test: build asan servers
+test: build asan programs
 	@mkdir -p $(BUILD)/suites
 	@printf 'subdirs("%s")\n' $(CURDIR)/$(BUILD) $(CURDIR)/$(ASAN) >$(BUILD)/suites/CTestTestfile.cmake
 	@cd $(BUILD)/suites && $(CTEST) -LE long
@@ -77,7 +79,7 @@ tsan fuzz: setup
 # One ctest over three builds: what takes long, every program, the fuzzers, and what ThreadSanitizer thinks of the suites.
 LONG	:= ^(long|e2e|apps|preload|fuzz)/[^/]*$$|^tsan/(unit|packet|model|sim)/
 
-test-long: build tsan fuzz servers
+test-long: build tsan fuzz programs
 	@mkdir -p $(BUILD)/suites-long
 	@printf 'subdirs("%s")\n' $(CURDIR)/$(BUILD) $(CURDIR)/$(TSAN) $(CURDIR)/$(FUZZ) >$(BUILD)/suites-long/CTestTestfile.cmake
 	@cd $(BUILD)/suites-long && $(CTEST) -R '$(LONG)'
